@@ -1,0 +1,102 @@
+/* os: files, time, processes, locks. The only file with #if for a platform.
+ *
+ * Every call that can fail on a broken disk passes a fault point (os_fault): with SPAK_FAULT=NAME:N:ACTION
+ * in the environment the N-th passage through NAME fails with ENOSPC, EIO or EINTR, or kills the process.
+ * Knows neither Lua nor git nor what a node is. Paths are bytes. */
+#ifndef SPAK_OS_H
+#define SPAK_OS_H
+
+#include "err.h"
+#include <sys/types.h>
+
+enum os_kind { OS_ABSENT, OS_FILE, OS_DIR, OS_LINK, OS_OTHER };
+
+/* What a stat says, and no more than what identifies a state of a file. */
+struct os_stat {
+    enum os_kind kind;
+    bool executable;
+    uint32_t mode;
+    uint64_t device;
+    uint64_t inode;
+    uint64_t size_bytes;
+    int64_t mtime_ns;
+    int64_t ctime_ns;
+};
+
+/* A missing file is no error: kind is OS_ABSENT. Follows links; os_lstat does not. */
+int os_stat(const char *path, struct os_stat *out, struct err *e);
+int os_lstat(const char *path, struct os_stat *out, struct err *e);
+/* Appends the whole file. */
+int os_read(const char *path, struct buf *out, struct err *e);
+/* Writes a temporary beside it and renames: readers see the old or the new, never a part. Makes no folder. */
+int os_write(const char *path, const void *bytes, size_t len, uint32_t mode, struct err *e);
+/* The same, with fsync of file and folder before it returns. */
+int os_write_durable(const char *path, const void *bytes, size_t len, uint32_t mode, struct err *e);
+int os_copy(const char *from, const char *to, uint32_t mode, struct err *e);
+int os_rename(const char *from, const char *to, struct err *e);
+/* Makes the folder and those above it. */
+int os_mkdirs(const char *path, struct err *e);
+/* Makes the folders above a file. */
+int os_mkdirs_for(const char *path, struct err *e);
+/* Removes a file or a whole tree, never following links; absent is fine. */
+int os_remove(const char *path, struct err *e);
+/* The names in a folder, sorted by bytes, without . and ..; strings live in the arena. */
+int os_list(const char *path, struct arena *arena, struct strs *out, struct err *e);
+/* The absolute path without links; NULL if and only if e is set. */
+char *os_realpath(struct arena *arena, const char *path, struct err *e);
+char *os_getcwd(struct arena *arena, struct err *e);
+/* Lexical: joins, folds . and .. and //; an absolute `path` replaces `dir`. */
+char *os_join(struct arena *arena, const char *dir, const char *path);
+/* The part before the last slash, "." when there is none. */
+char *os_dirname(struct arena *arena, const char *path);
+/* The absolute path of the running program. */
+char *os_self(struct arena *arena, struct err *e);
+/* Finds an executable along PATH; NULL when there is none. */
+char *os_which(struct arena *arena, const char *name);
+
+int64_t os_monotonic_ns(void);
+int64_t os_wall_ns(void);
+/* The cores this process may run on. */
+int os_cores(void);
+
+/* An advisory lock on a file, freed by the kernel when the process dies. -1 is "not held". */
+int os_lock_try(const char *path, int *fd, bool *held_elsewhere, struct err *e);
+int os_lock_wait(const char *path, int *fd, struct err *e);
+void os_unlock(int *fd);
+
+/* A child process. The child starts in a process group of its own. */
+struct os_spawn {
+    const char *const *argv; /* NULL-terminated; argv[0] is a path, no search */
+    const char *const *env;  /* NULL-terminated NAME=value, the whole environment */
+    const char *dir;         /* working directory, NULL: this one */
+    int stdin_fd;            /* -1: /dev/null */
+    int stdout_fd;           /* -1: /dev/null */
+    int stderr_fd;           /* -1: /dev/null */
+    const int *keep_fds;     /* further descriptors that stay open, at their own numbers */
+    size_t keep_count;
+    bool same_group;         /* stay in the caller's process group (console commands) */
+    /* Runs in the child just before exec, memory shared with the parent: system calls only. Returns an errno. */
+    int (*prepare)(void *ctx);
+    void *prepare_ctx;
+};
+/* Starts it; `pidfd` becomes readable when it ends. */
+int os_spawn(const struct os_spawn *how, pid_t *pid, int *pidfd, struct err *e);
+
+struct os_exit {
+    int code;   /* exit status, or -1 when a signal ended it */
+    int signal; /* the signal, or 0 */
+    int64_t user_ns;
+    int64_t system_ns;
+    uint64_t peak_bytes;
+};
+int os_wait(pid_t pid, struct os_exit *out, struct err *e);
+/* Signals the whole group. */
+void os_kill_group(pid_t pid, int signal);
+
+/* Runs to the end, without a shell and without a sandbox, and collects stdout (and stderr when `both`). */
+int os_capture(const char *const *argv, bool both, struct buf *out, struct os_exit *status, struct err *e);
+
+/* Passes a fault point: 0, or the errno that the environment asks this passage to fail with. */
+int os_fault(const char *point);
+
+#endif

@@ -1,0 +1,82 @@
+/* store: content-addressed objects and records of what ran.
+ *
+ * Objects lie under <dir>/cas/ab/<sha256>.gz, gzip files that zcat reads, written beside and renamed. Records lie in one LMDB
+ * environment (<dir>/state.mdb): copy-on-write pages, so a kill -9 at any instant leaves the last committed state. The only user of
+ * zlib and LMDB. Knows no execution. */
+#ifndef SPAK_STORE_H
+#define SPAK_STORE_H
+
+#include "hash.h"
+
+/* What a command left behind. Strings live in the arena they were read into. */
+struct output_record {
+    const char *path;
+    struct digest digest;
+    uint64_t size_bytes;
+    uint32_t mode;
+    bool directory; /* digest is a tree's; its object lists the entries */
+};
+struct dep_record {
+    const char *path;
+    struct digest digest;
+};
+struct action_record {
+    struct digest key;    /* the full key, discovered inputs included */
+    int exit_code;
+    struct output_record *outputs;
+    size_t output_count;
+    struct dep_record *deps; /* discovered: from the depfile */
+    size_t dep_count;
+    struct digest log;    /* captured output, an object; zero when it printed nothing */
+    uint64_t log_bytes;
+    int64_t wall_ns;      /* notes only, never in the trace's tree */
+    int64_t cpu_ns;
+    uint64_t peak_bytes;
+    const char *sandbox;  /* "none" or what was in force */
+    const char *machine;  /* identity of the machine, for nodes that measure */
+};
+
+struct store;
+/* Opens or makes it. A damaged state is an error whose hint says how to heal it. */
+struct store *store_open(const char *dir, struct err *e);
+void store_close(struct store *store);
+
+/* Objects. Putting one that is there already writes nothing. */
+int store_put_bytes(struct store *s, const void *bytes, size_t len, struct digest *out, struct err *e);
+int store_put_file(struct store *s, const char *path, struct digest *out, uint64_t *size_bytes, struct err *e);
+bool store_has(struct store *s, const struct digest *d);
+/* Reads it and checks its digest; a damaged or missing object is an error that names it. */
+int store_get_bytes(struct store *s, const struct digest *d, struct buf *out, struct err *e);
+/* Makes the file (temporary and rename), with `mode`. */
+int store_get_file(struct store *s, const struct digest *d, const char *path, uint32_t mode, struct err *e);
+/* A folder as an object: a sorted list of entries, each file an object of its own. */
+int store_put_tree(struct store *s, const char *path, struct digest *out, struct err *e);
+int store_get_tree(struct store *s, const struct digest *d, const char *path, struct err *e);
+
+/* Records. `base` is the digest of a node's declared inputs: one base may have had several sets of discovered inputs. */
+int store_put_action(struct store *s, const struct digest *base, const struct action_record *r, struct err *e);
+/* The records of a base, latest first, at most 8. */
+int store_get_actions(struct store *s, const struct digest *base, struct arena *arena, struct action_record **out, size_t *count,
+                      struct err *e);
+/* What a node, by name, was last built as: base and full key and the record. found=false when never. */
+struct node_state {
+    struct digest base;
+    struct action_record record;
+    bool failed; /* the last attempt failed */
+    const char *explanation; /* the canonical description behind base, for "why": compared line by line */
+};
+int store_put_node(struct store *s, const char *name, const struct node_state *state, struct err *e);
+int store_get_node(struct store *s, const char *name, struct arena *arena, struct node_state *out, bool *found, struct err *e);
+/* Small named values: leases, the last trace commit, a driver's record. */
+int store_put_value(struct store *s, const char *name, const void *bytes, size_t len, struct err *e);
+int store_get_value(struct store *s, const char *name, struct buf *out, bool *found, struct err *e);
+/* Several puts as one transaction: all or none. Nesting is a bug. */
+int store_begin(struct store *s, struct err *e);
+int store_commit(struct store *s, struct err *e);
+void store_abort(struct store *s);
+
+/* Re-hashes every object and checks that every record's objects are there; calls back for each fault. */
+typedef void store_fault_fn(void *ctx, const char *what, const char *heal);
+int store_fsck(struct store *s, store_fault_fn *fault, void *ctx, size_t *objects, size_t *records, struct err *e);
+
+#endif
