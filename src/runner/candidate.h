@@ -1,0 +1,38 @@
+/*
+ * candidate.h: what a kernel variant for the CPU looks like from outside.
+ *
+ * A candidate is one C file built into a shared object. The runner loads it, owns every buffer
+ * and the clock, and calls it. A candidate must not keep anything from one call to the next
+ * that depends on its inputs, must not read a clock, write a file or print, and must not touch
+ * a byte outside the buffers it was given and the scratch memory it frees before it returns.
+ *
+ * Life cycle: dlopen, dlsym("candidate"), any number of calls, dlclose. Calls never overlap.
+ */
+#ifndef CANDIDATE_H
+#define CANDIDATE_H
+
+#include <stdint.h>
+
+/* name of the function every candidate exports */
+#define CANDIDATE_SYMBOL "candidate"
+
+/* name of the function that a study's reference.c exports beside it */
+#define CANDIDATE_REFERENCE_SYMBOL "reference64"
+
+/*
+ * The kernel: dim holds the values of the shape in the order the study declares them, buf the
+ * buffers in the order the study declares them (inputs, then outputs), threads >= 1 how many
+ * threads it may run on, the calling one included; a serial variant ignores it. Inputs are not to
+ * be written. Every element of every output is written. Buffers are aligned for their element
+ * type and promise no more. Returns 0, or non-zero when it refuses the shape or finds no memory,
+ * and the outputs are then undefined.
+ */
+typedef int candidate_fn(const int64_t *dim, void *const *buf, int threads);
+
+/*
+ * The reference: the same dim and the same inputs, but every output is an array of double of
+ * the declared extent. Returns 0, or non-zero under the conditions of candidate_fn.
+ */
+typedef int candidate_reference_fn(const int64_t *dim, void *const *buf);
+
+#endif
