@@ -27,8 +27,8 @@ struct state {
 };
 
 /* the scores of query i against keys [j0, j0 + n); returns their maximum */
-static float row_scores(const struct fmha *p, int64_t b, int64_t h, int64_t i, int64_t j0, int64_t n,
-                        float *s)
+static float row_scores(const struct fmha *p, int64_t b, int64_t h, int64_t i, int64_t j0,
+                        int64_t n, float *s)
 {
     const float *q = p->q + fmha_at_q(p, b, i, h);
     float scale = 1.0f / sqrtf((float)p->d), max = -INFINITY;
