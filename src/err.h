@@ -36,13 +36,13 @@ enum err_code {
 };
 struct err_info {
     const char *id;   /* "S101" */
-    const char *name; /* "unknown-name" */
+    const char *name; /* "unknown_name" */
     enum err_class class;
     const char *title;
     const char *text; /* the paragraph that `spak explain` prints */
 };
 const struct err_info *err_info(enum err_code code);
-/* Finds a code by its id or name; NULL when there is none. */
+/* Finds a code by its id or name, in either case, - as good as _; NULL when there is none. */
 const struct err_info *err_find(const char *id_or_name);
 
 struct err_note {
