@@ -1,0 +1,53 @@
+/* spak-cpu check|bench SPEC.json --out RESULT.json */
+#include "cpu.h"
+#include "diag.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int run(const char *job, const char *spec_path, const char *out_path, bool *passed,
+               struct err *e)
+{
+    struct arena arena = {0};
+    struct buf text = {0};
+    struct cpu_spec spec;
+    json_t *result = NULL;
+    int rc = -1;
+    char *self = os_self(&arena, e);
+    *passed = true;
+    if (!self || cpu_spec_read(spec_path, &arena, &spec, e) < 0)
+        goto out;
+    if (strcmp(job, "check") == 0)
+        rc = cpu_check(&spec, self, &result, passed, e);
+    else
+        rc = cpu_bench(&spec, self, &result, e);
+    if (rc < 0)
+        goto out;
+    json_pretty(result, &text);
+    rc = os_write(out_path, text.ptr, text.len, 0644, e);
+out:
+    json_decref(result);
+    buf_release(&text);
+    arena_release(&arena);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--child") == 0)
+        return cpu_child_main(argc, argv);
+    if (argc != 5 || strcmp(argv[3], "--out") != 0 ||
+        (strcmp(argv[1], "check") != 0 && strcmp(argv[1], "bench") != 0)) {
+        fputs("usage: spak-cpu check|bench SPEC.json --out RESULT.json\n", stderr);
+        return ERR_USAGE;
+    }
+    struct err e = {0};
+    bool passed;
+    if (run(argv[1], argv[2], argv[4], &passed, &e) < 0) {
+        diag_print(&e, diag_form_for(stderr));
+        int class = (int)err_class(&e);
+        err_release(&e);
+        return class;
+    }
+    return passed ? 0 : ERR_NODE;
+}

@@ -1,0 +1,239 @@
+#define _GNU_SOURCE
+#include "cpu.h"
+#include "sandbox.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* One byte each way. */
+enum { SAY_LAUNCH = 'L', SAY_READY = 'R', SAY_DONE = 'D', SAY_REFUSED = 'N', SAY_UNLOADABLE = 'U' };
+/* The numbers of the two shared memories in the child. */
+#define CHILD_FD_COUNT 2
+
+static void add_number(struct arena *arena, struct strs *argv, long long value)
+{
+    strs_push(argv, arena_printf(arena, "%lld", value));
+}
+
+static void child_argv(struct arena *arena, const char *self, const struct cpu_spec *spec,
+                       const struct cpu_shape *shape, const struct cpu_kernel *kernel,
+                       const struct cpu_memory *m, struct strs *argv)
+{
+    strs_push(argv, self);
+    strs_push(argv, "--child");
+    strs_push(argv, kernel->object);
+    add_number(arena, argv, m->input_fd);
+    add_number(arena, argv, m->output_fd);
+    add_number(arena, argv, kernel->threads);
+    add_number(arena, argv, (long long)spec->input_count);
+    add_number(arena, argv, (long long)spec->buffer_count);
+    for (size_t i = 0; i < spec->buffer_count; i++)
+        add_number(arena, argv, (long long)shape->elements[i]);
+    for (size_t i = 0; i < spec->dim_count; i++)
+        add_number(arena, argv, shape->dim[i]);
+}
+
+static int spawn_child(const char *self, const struct cpu_kernel *kernel, const struct strs *argv,
+                       const struct cpu_memory *m, int stdin_fd, int stdout_fd,
+                       struct cpu_child *out, struct err *e)
+{
+    static const char *const env[] = {"LC_ALL=C", "PATH=/usr/bin:/bin", "OPENBLAS_MAIN_FREE=1",
+                                      NULL};
+    const char *read[] = {kernel->object, self, NULL, NULL};
+    static const char *const write[] = {NULL};
+    const char *const *system = sandbox_system_paths();
+    struct strs paths = {0};
+    for (size_t i = 0; read[i]; i++)
+        strs_push(&paths, read[i]);
+    for (size_t i = 0; system[i]; i++)
+        strs_push(&paths, system[i]);
+    struct sandbox_policy policy = {.read = paths.at, .write = write};
+    struct sandbox *sandbox = NULL;
+    int keep[CHILD_FD_COUNT] = {m->input_fd, m->output_fd};
+    int rc = sandbox_prepare(&policy, &sandbox, e);
+    if (rc == 0) {
+        struct os_spawn how = {.argv = argv->at,
+                               .env = env,
+                               .stdin_fd = stdin_fd,
+                               .stdout_fd = stdout_fd,
+                               .stderr_fd = 2,
+                               .keep_fds = keep,
+                               .keep_count = CHILD_FD_COUNT,
+                               .prepare = sandbox_apply,
+                               .prepare_ctx = sandbox};
+        rc = os_spawn(&how, &out->pid, &out->pidfd, e);
+    }
+    sandbox_free(sandbox);
+    strs_release(&paths);
+    return rc;
+}
+
+/* Waits for the child's next byte. */
+static enum cpu_status await(struct cpu_child *child, double timeout_s)
+{
+    struct pollfd p = {.fd = child->from_fd, .events = POLLIN};
+    int n;
+    do
+        n = poll(&p, 1, (int)(timeout_s * 1000));
+    while (n < 0 && errno == EINTR);
+    if (n == 0)
+        return CPU_HUNG;
+    char said = 0;
+    if (read(child->from_fd, &said, 1) != 1)
+        return CPU_CRASHED;
+    if (said == SAY_REFUSED)
+        return CPU_REFUSED;
+    return said == SAY_DONE || said == SAY_READY ? CPU_PASS : CPU_UNLOADABLE;
+}
+
+static enum cpu_status lose(struct cpu_child *child, enum cpu_status status)
+{
+    child->status = status;
+    if (child->pid > 0) {
+        struct os_exit how = {0};
+        struct err ignored = {0};
+        /* A crash is read from the wait status, so the dying child is given its moment before it is
+         * killed. */
+        struct pollfd p = {.fd = child->pidfd, .events = POLLIN};
+        if (status != CPU_HUNG)
+            poll(&p, 1, 200);
+        os_kill_group(child->pid, SIGKILL);
+        os_wait(child->pid, &how, &ignored);
+        err_release(&ignored);
+        child->signal = how.signal;
+        child->pid = 0;
+    }
+    return status;
+}
+
+int cpu_child_start(const char *self, const struct cpu_spec *spec, const struct cpu_shape *shape,
+                    const struct cpu_kernel *kernel, const struct cpu_memory *m,
+                    struct cpu_child *out, struct err *e)
+{
+    struct arena arena = {0};
+    struct strs argv = {0};
+    int down[2] = {-1, -1}, up[2] = {-1, -1};
+    int rc = -1;
+    *out = (struct cpu_child){.pidfd = -1, .to_fd = -1, .from_fd = -1};
+    child_argv(&arena, self, spec, shape, kernel, m, &argv);
+    if (pipe2(down, O_CLOEXEC) < 0 || pipe2(up, O_CLOEXEC) < 0) {
+        err_errno(e, ERR_os, "making a pipe");
+        goto out;
+    }
+    if (spawn_child(self, kernel, &argv, m, down[0], up[1], out, e) < 0)
+        goto out;
+    out->to_fd = down[1];
+    out->from_fd = up[0];
+    down[1] = up[0] = -1;
+    close(up[1]);
+    up[1] = -1;
+    enum cpu_status ready = await(out, spec->timeout_s);
+    if (ready != CPU_PASS)
+        lose(out, ready);
+    else
+        os_kill_group(out->pid, SIGSTOP);
+    rc = 0;
+out:
+    for (int i = 0; i < 2; i++) {
+        if (down[i] >= 0)
+            close(down[i]);
+        if (up[i] >= 0)
+            close(up[i]);
+    }
+    strs_release(&argv);
+    arena_release(&arena);
+    return rc;
+}
+
+enum cpu_status cpu_child_launch(struct cpu_child *child, double timeout_s, int64_t *wall_ns)
+{
+    if (child->status != CPU_PASS)
+        return child->status;
+    os_kill_group(child->pid, SIGCONT);
+    int64_t start = os_monotonic_ns();
+    char say = SAY_LAUNCH;
+    if (write(child->to_fd, &say, 1) != 1)
+        return lose(child, CPU_CRASHED);
+    enum cpu_status status = await(child, timeout_s);
+    *wall_ns = os_monotonic_ns() - start;
+    if (status != CPU_PASS)
+        return lose(child, status);
+    /* What a thread of the candidate has not finished by now is not in the outputs that are judged.
+     */
+    os_kill_group(child->pid, SIGSTOP);
+    return CPU_PASS;
+}
+
+void cpu_child_end(struct cpu_child *child)
+{
+    enum cpu_status status = child->status;
+    if (child->pid > 0)
+        lose(child, CPU_HUNG);
+    child->status = status;
+    int *fds[] = {&child->pidfd, &child->to_fd, &child->from_fd};
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        if (*fds[i] >= 0)
+            close(*fds[i]);
+        *fds[i] = -1;
+    }
+}
+
+/* The child's side. */
+
+static void say(int fd, char what)
+{
+    if (write(fd, &what, 1) != 1)
+        _exit(1);
+}
+
+static void *map_shared(int fd, size_t bytes, int prot)
+{
+    void *map = mmap(NULL, bytes, prot, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (map == MAP_FAILED)
+        _exit(1);
+    close(fd);
+    return map;
+}
+
+int cpu_child_main(int argc, char **argv)
+{
+    if (argc < 8)
+        return 2;
+    size_t elements[CPU_MAX_BUFFERS], offset[CPU_MAX_BUFFERS], in_bytes, out_bytes;
+    int64_t dim[CPU_MAX_DIMS] = {0};
+    void *buf[CPU_MAX_BUFFERS];
+    int threads = atoi(argv[5]);
+    size_t inputs = (size_t)atoi(argv[6]), count = (size_t)atoi(argv[7]);
+    if (count > CPU_MAX_BUFFERS || argc < 8 + (int)count || argc > 8 + (int)count + CPU_MAX_DIMS)
+        return 2;
+    for (size_t i = 0; i < count; i++)
+        elements[i] = strtoull(argv[8 + i], NULL, 10);
+    for (int i = 8 + (int)count; i < argc; i++)
+        dim[i - 8 - (int)count] = strtoll(argv[i], NULL, 10);
+    cpu_memory_layout(elements, count, inputs, offset, &in_bytes, &out_bytes);
+    char *in = map_shared(atoi(argv[3]), in_bytes, PROT_READ);
+    char *out = map_shared(atoi(argv[4]), out_bytes, PROT_READ | PROT_WRITE);
+    for (size_t i = 0; i < count; i++)
+        buf[i] = (i < inputs ? in : out) + offset[i];
+    void *handle = dlopen(argv[2], RTLD_NOW | RTLD_LOCAL);
+    candidate_fn *candidate = NULL;
+    if (handle)
+        *(void **)&candidate = dlsym(handle, CANDIDATE_SYMBOL);
+    if (!candidate) {
+        dprintf(2, "%s\n", dlerror());
+        say(1, SAY_UNLOADABLE);
+        return 1;
+    }
+    say(1, SAY_READY);
+    for (char said; read(0, &said, 1) == 1;)
+        say(1, candidate(dim, buf, threads) == 0 ? SAY_DONE : SAY_REFUSED);
+    return 0;
+}
