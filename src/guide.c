@@ -32,7 +32,7 @@ static int refuse(const struct scan *s, size_t at, struct err *e, enum err_code 
 
 static bool word_char(char c)
 {
-    return isalnum((unsigned char)c) || c == '_' || c == '.' || (unsigned char)c >= 0x80;
+    return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
 }
 
 /* A digest may stand in a guide: it is how proofs are named. */
@@ -54,7 +54,7 @@ static bool matches(struct str w, const char *name, bool digits_follow)
     if (w.len == n)
         return true;
     for (size_t i = n; digits_follow && i < w.len; i++)
-        if (!isdigit((unsigned char)w.ptr[i]) && !strchr("_.abfx", w.ptr[i]))
+        if (!isdigit((unsigned char)w.ptr[i]) && !strchr("_abfx", w.ptr[i]))
             return false;
     return digits_follow && strcspn(w.ptr + n, "0123456789") < w.len - n;
 }
@@ -75,9 +75,10 @@ static bool is_value(const struct scan *s, size_t at, struct str w)
 {
     if (!isdigit((unsigned char)w.ptr[0]))
         return false;
-    size_t indent = strspn(s->line, " ");
-    return !(at == indent && w.len >= 2 && w.ptr[w.len - 1] == '.' &&
-             strspn(w.ptr, "0123456789") == w.len - 1);
+    size_t indent = strspn(s->line, " "), end = at + w.len;
+    bool ordinal =
+        at == indent && end < s->len && s->line[end] == '.' && strspn(w.ptr, "0123456789") == w.len;
+    return !ordinal;
 }
 
 static int lint_word(const struct scan *s, size_t at, struct str w, struct err *e)
@@ -101,7 +102,7 @@ static int lint_word(const struct scan *s, size_t at, struct str w, struct err *
 static int lint_words(const struct scan *s, struct err *e)
 {
     for (size_t i = 0; i < s->len;) {
-        if (!word_char(s->line[i]) || s->line[i] == '.') {
+        if (!word_char(s->line[i])) {
             i++;
             continue;
         }
