@@ -1,0 +1,53 @@
+/* spak-prove: tries a law on cases that the engine makes, and writes down what was found.
+ *
+ *     spak-prove SPEC.json --out PROOF.json
+ *
+ * Exit status 0: verified; 3: not verified, the proof says why; 2: the specification or the machine
+ * is at fault and there is no proof. */
+#include "prove_law.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static int prove(const char *spec_path, const char *out_path, bool *verified, struct err *e)
+{
+    struct spec spec = {0};
+    struct proof proof = {0};
+    struct buf text = {0};
+    int rc = spec_read(spec_path, &spec, e);
+    if (rc == 0)
+        rc = law_prove(&spec, &proof, e);
+    if (rc)
+        goto out;
+    *verified = proof.status == LAW_VERIFIED;
+    proof_message(&proof, &spec, &text);
+    fputs(buf_text(&text), stderr);
+    buf_reset(&text);
+    proof_json(&proof, &spec, &text);
+    rc = os_write(out_path, text.ptr, text.len, 0644, e);
+out:
+    buf_release(&text);
+    proof_release(&proof, &spec);
+    spec_release(&spec);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct err e = {0};
+    bool verified = false;
+    if (argc != 4 || strcmp(argv[2], "--out") != 0) {
+        fputs("usage: spak-prove SPEC.json --out PROOF.json\n", stderr);
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    if (prove(argv[1], argv[3], &verified, &e)) {
+        fprintf(stderr, "spak-prove: %s\n", e.message);
+        if (e.hint)
+            fprintf(stderr, "  help: %s\n", e.hint);
+        err_release(&e);
+        return 2;
+    }
+    return verified ? 0 : 3;
+}
