@@ -28,16 +28,28 @@ int os_stat(const char *path, struct os_stat *out, struct err *e);
 int os_lstat(const char *path, struct os_stat *out, struct err *e);
 /* Appends the whole file. */
 int os_read(const char *path, struct buf *out, struct err *e);
-/* Writes a temporary beside it and renames: readers see the old or the new, never a part. Makes no folder. */
+/* Writes a temporary beside it (OS_TEMP_PREFIX and a random name) and renames: readers see the old or the new, never a part, and
+ * a failure leaves the old. Only a killed process leaves the temporary behind. Makes no folder. */
+#define OS_TEMP_PREFIX ".spak-tmp-"
 int os_write(const char *path, const void *bytes, size_t len, uint32_t mode, struct err *e);
 /* The same, with fsync of file and folder before it returns. */
 int os_write_durable(const char *path, const void *bytes, size_t len, uint32_t mode, struct err *e);
+/* Copies the content; written like os_write does. */
 int os_copy(const char *from, const char *to, uint32_t mode, struct err *e);
 int os_rename(const char *from, const char *to, struct err *e);
 /* Makes the folder and those above it. */
 int os_mkdirs(const char *path, struct err *e);
 /* Makes the folders above a file. */
 int os_mkdirs_for(const char *path, struct err *e);
+/* Starts the temporary of a file that is written piece by piece: `fd` to write to, `temp` its name. Then either os_temp_keep, which closes
+ * and renames it (and fsyncs when `durable`), or os_temp_drop, which closes and removes it. A keep that fails has dropped. */
+int os_temp_open(const char *path, uint32_t mode, char **temp, int *fd, struct err *e);
+int os_temp_keep(const char *path, char *temp, int fd, bool durable, struct err *e);
+void os_temp_drop(char *temp, int fd);
+/* Writes all of it to a descriptor; `path` is for messages. */
+int os_write_fd(int fd, const void *bytes, size_t len, const char *path, struct err *e);
+/* Reads up to `len` bytes; *got is 0 at the end. */
+int os_read_fd(int fd, void *bytes, size_t len, size_t *got, const char *path, struct err *e);
 /* Removes a file or a whole tree, never following links; absent is fine. */
 int os_remove(const char *path, struct err *e);
 /* The names in a folder, sorted by bytes, without . and ..; strings live in the arena. */
@@ -64,7 +76,12 @@ int os_lock_try(const char *path, int *fd, bool *held_elsewhere, struct err *e);
 int os_lock_wait(const char *path, int *fd, struct err *e);
 void os_unlock(int *fd);
 
-/* A child process. The child starts in a process group of its own. */
+/* A child process.
+ *
+ * It starts in a process group of its own, with default signals, umask 022 and no descriptor but the three and keep_fds. It dies with
+ * the thread that called os_spawn (spawn from a thread that lives as long as the child may), and os_wait kills what it left behind in its
+ * group. What it started lives on when this process is killed by SIGKILL, unless a guard watches: so Ctrl-C is os_kill_group, and
+ * kill -9 is the guard's. Only a process that leaves its group and outlives its parent escapes both. */
 struct os_spawn {
     const char *const *argv; /* NULL-terminated; argv[0] is a path, no search */
     const char *const *env;  /* NULL-terminated NAME=value, the whole environment */
@@ -72,14 +89,15 @@ struct os_spawn {
     int stdin_fd;            /* -1: /dev/null */
     int stdout_fd;           /* -1: /dev/null */
     int stderr_fd;           /* -1: /dev/null */
-    const int *keep_fds;     /* further descriptors that stay open, at their own numbers */
+    const int *keep_fds;     /* further descriptors that stay open, at their own numbers, 3 or above */
     size_t keep_count;
-    bool same_group;         /* stay in the caller's process group (console commands) */
+    bool same_group;         /* stay in the caller's process group, with its umask (console commands) */
+    struct os_guard *guard;  /* kills the group when this process dies; NULL: nobody does */
     /* Runs in the child just before exec, memory shared with the parent: system calls only. Returns an errno. */
     int (*prepare)(void *ctx);
     void *prepare_ctx;
 };
-/* Starts it; `pidfd` becomes readable when it ends. */
+/* Starts it; `pidfd` becomes readable when it ends. A program that cannot be executed is an error here (N107), not an exit status. */
 int os_spawn(const struct os_spawn *how, pid_t *pid, int *pidfd, struct err *e);
 
 struct os_exit {
@@ -89,14 +107,27 @@ struct os_exit {
     int64_t system_ns;
     uint64_t peak_bytes;
 };
+/* Waits for the end, kills the rest of its group and collects it: pipes that the group held are at their end afterwards. */
 int os_wait(pid_t pid, struct os_exit *out, struct err *e);
-/* Signals the whole group. */
+/* Signals the whole group; a group that is gone is fine. */
 void os_kill_group(pid_t pid, int signal);
+
+/* A process beside this one that outlives it by a moment: when this process dies, in whatever way, it kills the groups of children
+ * that are still running. One for a run; costs a fork, and no system call for a child. */
+struct os_guard;
+int os_guard_start(struct os_guard **out, struct err *e);
+/* Call before os_wait of a guarded child: afterwards its number may be another's. */
+void os_guard_forget(struct os_guard *guard, pid_t pid);
+/* Ends the guard without killing; NULL is fine. */
+void os_guard_stop(struct os_guard *guard);
 
 /* Runs to the end, without a shell and without a sandbox, and collects stdout (and stderr when `both`). */
 int os_capture(const char *const *argv, bool both, struct buf *out, struct os_exit *status, struct err *e);
 
-/* Passes a fault point: 0, or the errno that the environment asks this passage to fail with. */
+/* Passes a fault point: 0, or the errno that the environment asks this passage to fail with. A name that os_fault_points
+ * lacks is a bug. */
 int os_fault(const char *point);
+/* Every fault point, sorted, NULL-terminated: what a fault-injection test goes through. */
+const char *const *os_fault_points(void);
 
 #endif
