@@ -1,0 +1,21 @@
+/*
+ * packed_direct.c: packed.c without the copy of b.
+ *
+ * The micro-kernel reads its panel of b where it lies, a row every n floats; only a last panel that
+ * is not whole is copied, to have the zeros behind it.
+ */
+#define GEMM_DIRECT
+#include "gemm_tile.h"
+
+int candidate(const int64_t *dim, void *const *buf, int threads)
+{
+    struct matmul p;
+    struct gemm *g;
+
+    (void)threads;
+    if (matmul_bind(&p, dim, buf) < 0 || (g = aligned_alloc(64, sizeof *g)) == NULL)
+        return 1;
+    gemm_isa_pick().multiply(&(struct gemm_part){p.m, p.n, p.k, p.a, p.b, p.c, p.k, p.n, p.n}, g);
+    free(g);
+    return 0;
+}
