@@ -33,6 +33,16 @@ out:
     return rc;
 }
 
+static void complain(const struct err *e)
+{
+    fputs("spak-prove: ", stderr);
+    if (e->place.file)
+        fprintf(stderr, "%s:%d:%d: ", e->place.file, e->place.line, e->place.column);
+    fprintf(stderr, "%s\n", e->message);
+    if (e->hint)
+        fprintf(stderr, "  help: %s\n", e->hint);
+}
+
 int main(int argc, char **argv)
 {
     struct err e = {0};
@@ -43,9 +53,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     if (prove(argv[1], argv[3], &verified, &e)) {
-        fprintf(stderr, "spak-prove: %s\n", e.message);
-        if (e.hint)
-            fprintf(stderr, "  help: %s\n", e.hint);
+        complain(&e);
         err_release(&e);
         return 2;
     }

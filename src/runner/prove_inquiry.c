@@ -145,7 +145,9 @@ static void check_repeat(struct asker *a, struct str line)
     const struct buf *before = &a->answers[a->checked++];
     if (before->len == line.len && memcmp(before->ptr, line.ptr, line.len) == 0)
         return;
-    inquiry_trouble(a, "answered one case in two ways: it is not a function of the case");
+    inquiry_trouble(
+        a, "answered one case in two ways: it is not a function of the case, or prints more "
+           "than one line for each");
 }
 
 static void keep_first(struct asker *a, const struct pending *p, struct str line)

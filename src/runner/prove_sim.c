@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* pipe2 */
 #include "prove_sim.h"
 
 #include <errno.h>
