@@ -85,6 +85,7 @@ enum artifact_flag {
     ARTIFACT_DIRECTORY = 1 << 0,
     ARTIFACT_METRICS = 1 << 1, /* JSON metrics, the trace's measure/ summary comes from here */
     ARTIFACT_TRACED = 1 << 2,  /* small text that the trace keeps whole */
+    ARTIFACT_INSIDE = 1 << 3,  /* derived when frozen: lies in a directory that its producer makes, no output of its own */
 };
 struct artifact {
     text_id path;         /* relative to the root, or absolute */
@@ -119,6 +120,13 @@ struct read {
     struct digest digest; /* of what it was: content, list of matches, value */
 };
 
+/* What a text names: one slot of the open-addressing table that finds nodes and artifacts. */
+struct graph_name {
+    text_id text; /* 0: an empty slot */
+    uint32_t node;
+    uint32_t artifact;
+};
+
 struct graph {
     const struct node *nodes;
     uint32_t node_count;
@@ -134,6 +142,10 @@ struct graph {
     uint32_t read_count;
     const uint32_t *ids;
     uint32_t id_count;
+    const uint32_t *order; /* node ids, each after what it depends on; node_count entries */
+    const struct graph_name *names;
+    uint32_t name_count;   /* slots, a power of two */
+    uint32_t users_at;     /* where the ids of artifacts' users begin: the part that is derived */
     const char *text;
     uint32_t text_bytes;
     text_id trace_to; /* setting: where the trace goes: 0 = the default, "off", or a path to a repository */
@@ -164,9 +176,13 @@ static inline const char *slice_text(const struct graph *g, struct slice s, uint
     return g->text + g->ids[s.at + i];
 }
 struct place node_place(const struct graph *g, uint32_t node);
-/* Binary search in an index that the graph carries; GRAPH_NONE when absent. */
+/* Looks in the table that the graph carries; GRAPH_NONE when absent. */
 uint32_t graph_find_node(const struct graph *g, const char *name);
 uint32_t graph_find_artifact(const struct graph *g, const char *path);
+/* The node or output whose name is nearest to `name`, for "did you mean"; NULL when none is near. */
+const char *graph_nearest(const struct graph *g, const char *name);
+/* Appends the nodes that `node` waits for, as often as there is a reason: producers of inputs, order-only inputs, guide, proofs and tools, and members. */
+void graph_node_deps(const struct graph *g, uint32_t node, struct ids *out);
 
 /* A declaration on its way in: plain C strings, borrowed for the call. Counts of 0 need no pointer. */
 struct node_decl {
