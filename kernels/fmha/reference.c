@@ -16,6 +16,8 @@
 #endif
 
 int reference64(const int64_t *dim, void *const *buf);
+int reference_at(const int64_t *dim, void *const *buf, int output, int64_t index, double *value,
+                 double *scale);
 
 /* y += a x */
 REFERENCE_CLONES
@@ -95,6 +97,86 @@ int reference64(const int64_t *dim, void *const *buf)
         }
     }
     free(kt);
+    return 0;
+}
+
+/* the scaled score of a query and a key; size becomes at least the sum of its absolute terms */
+static double pair_score(const struct fmha *p, const float *q, const float *k, double *size)
+{
+    double sum = 0, terms = 0;
+
+    for (int64_t c = 0; c < p->d; c++) {
+        sum += (double)q[c] * k[c];
+        terms += fabs((double)q[c] * k[c]);
+    }
+    *size = fmax(*size, terms / sqrt((double)p->d));
+    return sum / sqrt((double)p->d);
+}
+
+/* the scores of query i and the keys it sees; returns how many, size as pair_score */
+static int64_t query_scores(const struct fmha *p, int64_t b, int64_t h, int64_t i, double *s,
+                            double *size)
+{
+    int64_t n = fmha_visible(p, i);
+
+    *size = 0;
+    for (int64_t j = 0; j < n; j++)
+        s[j] = pair_score(p, p->q + fmha_at_q(p, b, i, h), p->k + fmha_at_kv(p, b, j, h), size);
+    return n;
+}
+
+/* lse at flat index [b][h][i] */
+static void lse_at(const struct fmha *p, int64_t index, double *s, double *value, double *scale)
+{
+    int64_t bh = index / p->sq, n;
+
+    n = query_scores(p, bh / p->hq, bh % p->hq, index % p->sq, s, scale);
+    *value = n > 0 ? row_softmax(s, n) : -INFINITY;
+    *scale = n > 0 ? fmax(1, fmax(*scale, fabs(*value))) : 0;
+}
+
+/*
+ * o at flat index [b][i][h][c]. An error e in a score is an error of about e in its weight, so the
+ * scale is the sum of absolute terms times one plus the size of the scores.
+ */
+static void o_at(const struct fmha *p, int64_t index, double *s, double *value, double *scale)
+{
+    int64_t c = index % p->d, row = index / p->d, h = row % p->hq, i = row / p->hq % p->sq;
+    int64_t b = row / p->hq / p->sq, n;
+    double size;
+
+    n = query_scores(p, b, h, i, s, &size);
+    if (n > 0)
+        row_softmax(s, n);
+    *value = *scale = 0;
+    for (int64_t j = 0; j < n; j++) {
+        double term = s[j] * p->v[fmha_at_kv(p, b, j, h) + c];
+
+        *value += term;
+        *scale += fabs(term) * (1 + size);
+    }
+}
+
+int reference_at(const int64_t *dim, void *const *buf, int output, int64_t index, double *value,
+                 double *scale)
+{
+    struct fmha p;
+    int64_t rows;
+    double *s;
+
+    if (fmha_shape(&p, dim, buf) < 0 || output < 0 || output > 1)
+        return 1;
+    rows = p.b * p.hq * p.sq;
+    if (index < 0 || index >= (output == 0 ? rows * p.d : rows))
+        return 1;
+    s = malloc((size_t)p.skv * sizeof *s);
+    if (s == NULL)
+        return 1;
+    if (output == 0)
+        o_at(&p, index, s, value, scale);
+    else
+        lse_at(&p, index, s, value, scale);
+    free(s);
     return 0;
 }
 

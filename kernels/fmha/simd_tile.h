@@ -12,6 +12,10 @@
  * in each groups of `rows` elements, [group][key][row], then the elements left over one by one,
  * [element][key].
  *
+ * With LAZY_BITS the maximum is allowed to be stale: weights are taken from the scores while these
+ * are in registers, under the maximum so far, and only a score more than LAZY_BITS above it (a
+ * weight over 2^LAZY_BITS) makes the lane take a new maximum and everything summed so far shrink.
+ *
  * The file includes itself: the first pass defines the types and then makes the second pass once
  * for each instruction set, with TILE_* naming it. Prohibited here: threads, allocation, statics.
  *
@@ -44,6 +48,9 @@
 #endif
 #if BLOCK_N < 8 || BLOCK_N > 512 || BLOCK_N % 8 != 0
 #error "simd_tile: BLOCK_N is a multiple of 8 in 8..512"
+#endif
+#if defined(LAZY_BITS) && (LAZY_BITS < 0 || LAZY_BITS > 64)
+#error "simd_tile: LAZY_BITS is 0..64, so that no weight and no sum of weights overflows"
 #endif
 #if LANE_VECS < 1 || LANE_VECS > 4
 #error "simd_tile: LANE_VECS is 1..4"
@@ -218,7 +225,7 @@ typedef int32_t VI __attribute__((vector_size(TILE_W * 4), may_alias));
 #define V_PICK(mask, a, b) ((VF)(((VI)(mask) & (VI)(a)) | (~(VI)(mask) & (VI)(b))))
 #define V_AT(p) (*(VF *)(p))
 
-/* 2^x for x <= 0 */
+/* 2^x for x <= 64 */
 TILE_INLINE VF TILE_FN(tile_exp2)(VF x)
 {
 #if TILE_W == 16
@@ -243,12 +250,10 @@ TILE_INLINE VF TILE_FN(tile_exp2)(VF x)
 #endif
 }
 
-/* rows of S^T: s[r] = k[r] . q for a group of keys; max grows with them */
-TILE_INLINE void TILE_FN(tile_qk_rows)(const float *k, const float *q, int64_t d, float *s,
-                                       float *max, int rows, int nv)
+/* acc[r] += k[r] . q for a group of keys */
+TILE_INLINE void TILE_FN(tile_product)(VF (*acc)[LANE_VECS], const float *k, const float *q,
+                                       int64_t d, int rows, int nv)
 {
-    VF acc[TILE_ROWS][LANE_VECS] = {0};
-
     for (int64_t c = 0; c < d; c++) {
         VF x[LANE_VECS];
 
@@ -264,17 +269,18 @@ TILE_INLINE void TILE_FN(tile_qk_rows)(const float *k, const float *q, int64_t d
                 acc[r][v] += y * x[v];
         }
     }
-    TILE_UNROLL
-    for (int v = 0; v < nv; v++) {
-        VF m = V_AT(max + v * TILE_W);
+}
 
-        TILE_UNROLL
-        for (int r = 0; r < rows; r++) {
-            m = V_MAX(acc[r][v], m);
-            V_AT(s + (r * nv + v) * TILE_W) = acc[r][v];
-        }
-        V_AT(max + v * TILE_W) = m;
-    }
+/* scores that lane x does not see become -inf: it sees row r if and only if r <= last + x */
+TILE_INLINE void TILE_FN(tile_hide)(VF (*acc)[LANE_VECS], int64_t last, int v, int rows)
+{
+    VI lane;
+
+    for (int x = 0; x < TILE_W; x++)
+        lane[x] = v * TILE_W + x;
+    TILE_UNROLL
+    for (int r = 0; r < rows; r++)
+        acc[r][v] = V_PICK(lane >= (int32_t)(r - last), acc[r][v], V_ALL(-INFINITY));
 }
 
 /* rows of O^T: o[r] = o[r] * shrink + sum over n keys of v[j][r] * s[j] */
@@ -312,19 +318,6 @@ TILE_INLINE void TILE_FN(tile_pv_rows)(const float *val, const float *s, int n, 
     }
 }
 
-/* the scores of n keys; grow becomes the maximum with them */
-TILE_INLINE void TILE_FN(tile_qk)(const float *k, int64_t d, int n, struct tile *t, int nv)
-{
-    int64_t lanes = nv * TILE_W;
-    int j = 0;
-
-    memcpy(t->grow, t->max, sizeof t->grow);
-    for (; j + TILE_ROWS <= n; j += TILE_ROWS)
-        TILE_FN(tile_qk_rows)(k + j * d, t->q, d, t->s + j * lanes, t->grow, TILE_ROWS, nv);
-    for (; j < n; j++)
-        TILE_FN(tile_qk_rows)(k + j * d, t->q, d, t->s + j * lanes, t->grow, 1, nv);
-}
-
 /* merges the weights of the first n of a tile's keys into O */
 TILE_INLINE void TILE_FN(tile_pv)(const float *v, int keys, int64_t d, int n, struct tile *t,
                                   int nv)
@@ -337,23 +330,45 @@ TILE_INLINE void TILE_FN(tile_pv)(const float *v, int keys, int64_t d, int n, st
         TILE_FN(tile_pv_rows)(v + c * keys, t->s, n, t->o + c * lanes, t->grow, 1, nv);
 }
 
-/* scores of keys a lane does not see become -inf; grow becomes the maximum of the rest */
-TILE_INLINE void TILE_FN(tile_mask)(int64_t last, int64_t j0, int n, struct tile *t, int nv)
+#ifndef LAZY_BITS
+
+/* rows of S^T for a group of keys; max grows with them; lanes see rows as in tile_hide */
+TILE_INLINE void TILE_FN(tile_qk_rows)(const float *k, const float *q, int64_t d, int64_t last,
+                                       float *s, float *max, int rows, int nv)
 {
+    VF acc[TILE_ROWS][LANE_VECS] = {0};
+    int masked = last < rows - 1;
+
+    TILE_FN(tile_product)(acc, k, q, d, rows, nv);
+    TILE_UNROLL
     for (int v = 0; v < nv; v++) {
-        VF m = V_AT(t->max + v * TILE_W);
-        VI lane;
+        VF m = V_AT(max + v * TILE_W);
 
-        for (int x = 0; x < TILE_W; x++)
-            lane[x] = v * TILE_W + x;
-        for (int j = 0; j < n; j++) {
-            float *s = t->s + (j * nv + v) * TILE_W;
-
-            V_AT(s) = V_PICK(lane >= (int32_t)(j0 + j - last), V_AT(s), V_ALL(-INFINITY));
-            m = V_MAX(V_AT(s), m);
+        if (masked)
+            TILE_FN(tile_hide)(acc, last, v, rows);
+        TILE_UNROLL
+        for (int r = 0; r < rows; r++) {
+            m = V_MAX(acc[r][v], m);
+            V_AT(s + (r * nv + v) * TILE_W) = acc[r][v];
         }
-        V_AT(t->grow + v * TILE_W) = m;
+        V_AT(max + v * TILE_W) = m;
     }
+}
+
+/* the scores of n keys, lane x seeing key j if and only if j <= last + x; grow becomes the maximum
+ */
+TILE_INLINE void TILE_FN(tile_qk)(const float *k, int64_t d, int n, int64_t last, struct tile *t,
+                                  int nv)
+{
+    int64_t lanes = nv * TILE_W;
+    int j = 0;
+
+    memcpy(t->grow, t->max, sizeof t->grow);
+    for (; j + TILE_ROWS <= n; j += TILE_ROWS)
+        TILE_FN(tile_qk_rows)
+        (k + j * d, t->q, d, last - j, t->s + j * lanes, t->grow, TILE_ROWS, nv);
+    for (; j < n; j++)
+        TILE_FN(tile_qk_rows)(k + j * d, t->q, d, last - j, t->s + j * lanes, t->grow, 1, nv);
 }
 
 /* the scores of n keys to weights under the new maximum; grow becomes the factor for the old */
@@ -386,20 +401,104 @@ TILE_INLINE void TILE_FN(tile_softmax)(int n, struct tile *t, int nv)
         V_AT(t->sum + v * TILE_W) = sum[v];
 }
 
-/* merges the tile of keys at j0; lane x sees key j if and only if j <= last + x */
-TILE_INLINE void TILE_FN(tile_merge)(const struct fmha *p, struct tile_at at, int64_t last,
-                                     int64_t j0, int64_t end, struct tile *t, int nv)
+#else
+
+/* the lanes of vector v take maximum m; what was summed before, j rows of s among it, shrinks */
+TILE_TARGET static __attribute__((noinline)) void TILE_FN(tile_lift)(struct tile *t, int64_t d,
+                                                                     int j, int v, int nv)
 {
+    VF old = V_AT(t->max + v * TILE_W), max = V_MAX(old, V_AT(t->grow + v * TILE_W));
+    VF shrink = TILE_FN(tile_exp2)(old - max);
+
+    V_AT(t->max + v * TILE_W) = max;
+    V_AT(t->sum + v * TILE_W) = V_AT(t->sum + v * TILE_W) * shrink;
+    for (int64_t c = 0; c < d; c++)
+        V_AT(t->o + (c * nv + v) * TILE_W) = V_AT(t->o + (c * nv + v) * TILE_W) * shrink;
+    for (int r = 0; r < j; r++)
+        V_AT(t->s + (r * nv + v) * TILE_W) = V_AT(t->s + (r * nv + v) * TILE_W) * shrink;
+}
+
+/* whether any lane of x is above that of y */
+TILE_INLINE int TILE_FN(tile_above)(VF x, VF y)
+{
+#if TILE_W == 16
+    return _mm512_cmp_ps_mask((__m512)x, (__m512)y, _CMP_GT_OQ) != 0;
+#elif TILE_W == 8
+    return _mm256_movemask_ps((__m256)(x > y)) != 0;
+#else
+    VI above = x > y;
+
+    return (above[0] | above[1] | above[2] | above[3]) != 0;
+#endif
+}
+
+/* row j + r of weights for a group of keys; lane x sees row r if and only if r <= last + x */
+TILE_INLINE void TILE_FN(tile_weigh_rows)(const float *k, int64_t d, int j, int64_t last,
+                                          struct tile *t, int rows, int nv)
+{
+    VF acc[TILE_ROWS][LANE_VECS] = {0};
+    int masked = last < rows - 1;
+
+    TILE_FN(tile_product)(acc, k, t->q, d, rows, nv);
+    TILE_UNROLL
+    for (int v = 0; v < nv; v++) {
+        VF top = V_ALL(-INFINITY), max, sum;
+
+        if (masked)
+            TILE_FN(tile_hide)(acc, last, v, rows);
+        TILE_UNROLL
+        for (int r = 0; r < rows; r++)
+            top = V_MAX(acc[r][v], top);
+        if (TILE_FN(tile_above)(top, V_AT(t->max + v * TILE_W) + (float)LAZY_BITS)) {
+            V_AT(t->grow + v * TILE_W) = top;
+            TILE_FN(tile_lift)(t, d, j, v, nv);
+        }
+        max = V_AT(t->max + v * TILE_W);
+        sum = V_AT(t->sum + v * TILE_W);
+        TILE_UNROLL
+        for (int r = 0; r < rows; r++) {
+            VF e = TILE_FN(tile_exp2)(acc[r][v] - max);
+
+            V_AT(t->s + ((j + r) * nv + v) * TILE_W) = e;
+            sum += e;
+        }
+        V_AT(t->sum + v * TILE_W) = sum;
+    }
+}
+
+/* the weights of n keys; grow becomes 1, the factor for what came before */
+TILE_INLINE void TILE_FN(tile_weigh)(const float *k, int64_t d, int n, int64_t last, struct tile *t,
+                                     int nv)
+{
+    int j = 0;
+
+    for (; j + TILE_ROWS <= n; j += TILE_ROWS)
+        TILE_FN(tile_weigh_rows)(k + j * d, d, j, last - j, t, TILE_ROWS, nv);
+    for (; j < n; j++)
+        TILE_FN(tile_weigh_rows)(k + j * d, d, j, last - j, t, 1, nv);
+    for (int v = 0; v < nv; v++)
+        V_AT(t->grow + v * TILE_W) = V_ALL(1.0f);
+}
+
+#endif
+
+/* merges the tile of keys at j0, of which no query of the tile sees one from `end` on */
+TILE_INLINE void TILE_FN(tile_merge)(const struct fmha *p, struct tile_at at, int64_t j0,
+                                     int64_t end, struct tile *t, int nv)
+{
+    int64_t last = p->causal ? at.i + p->skv - p->sq - j0 : INT32_MAX;
     int keys = tile_keys(p, j0), n = keys;
 
     if (end - j0 < keys)
         n = (int)((end - j0 + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS);
     if (n > keys)
         n = keys;
-    TILE_FN(tile_qk)(at.k + j0 * p->d, p->d, n, t, nv);
-    if (p->causal && j0 + n - 1 > last)
-        TILE_FN(tile_mask)(last, j0, n, t, nv);
+#ifdef LAZY_BITS
+    TILE_FN(tile_weigh)(at.k + j0 * p->d, p->d, n, last, t, nv);
+#else
+    TILE_FN(tile_qk)(at.k + j0 * p->d, p->d, n, last, t, nv);
     TILE_FN(tile_softmax)(n, t, nv);
+#endif
     TILE_FN(tile_pv)(at.v + j0 * p->d, keys, p->d, n, t, nv);
 }
 
@@ -408,7 +507,7 @@ TILE_INLINE void TILE_FN(tile_run)(const struct fmha *p, struct tile_at at, stru
 {
     int lanes = nv * TILE_W;
     int n = p->sq - at.i < lanes ? (int)(p->sq - at.i) : lanes;
-    int64_t end = fmha_visible(p, at.i + n - 1), last = at.i + p->skv - p->sq;
+    int64_t end = fmha_visible(p, at.i + n - 1);
 
     tile_load(p, at, n, lanes, t);
     memset(t->o, 0, (size_t)p->d * (size_t)lanes * sizeof *t->o);
@@ -417,7 +516,7 @@ TILE_INLINE void TILE_FN(tile_run)(const struct fmha *p, struct tile_at at, stru
         t->sum[x] = 0;
     }
     for (int64_t j = 0; j < end; j += BLOCK_N)
-        TILE_FN(tile_merge)(p, at, last, j, end, t, nv);
+        TILE_FN(tile_merge)(p, at, j, end, t, nv);
     tile_store(p, at, n, lanes, t);
 }
 

@@ -39,11 +39,12 @@ typedef int candidate_reference_fn(const int64_t *dim, void *const *buf);
 #define CANDIDATE_AT_SYMBOL "reference_at"
 
 /*
- * One element of output number `output` (0 is the first output), at flat index `index`, in fp64 from the
- * float inputs; `scale` gets the size that its rounding error is measured against (for a sum of products the
- * sum of their absolute values). Elements that must come out exactly (a masked row) have scale 0.
+ * One element of output number `output` (0 is the first output), at flat index `index`, in fp64
+ * from the float inputs; `scale` gets the size that its rounding error is measured against (for a
+ * sum of products the sum of their absolute values). Elements that must come out exactly (a masked
+ * row) have scale 0.
  */
-typedef int candidate_reference_at_fn(const int64_t *dim, void *const *buf, int output, int64_t index,
-                                      double *value, double *scale);
+typedef int candidate_reference_at_fn(const int64_t *dim, void *const *buf, int output,
+                                      int64_t index, double *value, double *scale);
 
 #endif
