@@ -6,12 +6,20 @@
 
 #include "../err.h"
 
+#define SPAK_VERSION "0.1.0"
+
 /* Every verb, in the order that help lists them. */
 #define CMD_VERBS(X) \
     X(build)         \
     X(plan)          \
     X(test)          \
-    X(fsck)
+    X(fsck)          \
+    X(targets)       \
+    X(help)          \
+    X(explain)       \
+    X(version)       \
+    X(completion)    \
+    X(man)
 
 enum cmd_option_form {
     CMD_FLAG,  /* -k, --keep-going */
