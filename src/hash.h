@@ -29,12 +29,18 @@ void hash_final(struct hasher *h, struct digest *out);
 
 void hash_bytes(const void *bytes, size_t len, struct digest *out);
 int hash_file(const char *path, struct digest *out, struct err *e);
-/* A folder: digest over the sorted list of (mode, path, digest) lines below it; links by their text. */
+/* A folder: the digest of its listing. */
 int hash_tree(const char *path, struct digest *out, struct err *e);
 
-/* path -> (stat, digest). An entry is used only if mtime, ctime, size and inode are the same and the file was not
- * touched within a clock tick of being hashed. Kept in one file, replaced as a whole; losing it costs only time. */
+/* Appends the listing of a folder: for everything below it, sorted by path, "MODE DIGEST PATH" and a NUL. MODE is git's: 100644, 100755 for
+ * a file that somebody may execute, 120000 for a link (DIGEST is of its text), 040000 for a folder (DIGEST is zeros). Digests of files come
+ * from `cache` unless that is NULL. Anything that is no file, folder or link is an error. */
 struct hash_cache;
+int hash_list_tree(const char *path, struct hash_cache *cache, struct buf *out, struct err *e);
+
+/* path -> (stat, digest). An entry is used only if mtime, ctime, size and inode are the same and the file was not
+ * touched within a clock tick of being hashed. Kept in one file, replaced as a whole; losing it costs only time. A path is
+ * looked up as it is spelled. hash_cache_digest and hash_cache_misses may be called from several threads at once. */
 /* Loads it; an absent, short or damaged file is an empty cache. */
 struct hash_cache *hash_cache_open(const char *path);
 /* The digest of a file or folder, from the cache when that is safe. `exists` is false for a missing path (no error, zero digest). */

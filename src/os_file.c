@@ -94,6 +94,12 @@ static int open_file(const char *path, int flags, mode_t mode)
     return fd;
 }
 
+int os_open_read(const char *path, int *fd, struct err *e)
+{
+    *fd = open_file(path, O_RDONLY, 0);
+    return *fd < 0 ? fail(e, "read", path) : 0;
+}
+
 int os_read_fd(int fd, void *bytes, size_t len, size_t *got, const char *path, struct err *e)
 {
     ssize_t n;
