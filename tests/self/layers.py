@@ -8,6 +8,7 @@ module with the longest name that is its own up to the end or an underscore. Pro
 include the engine's lower layers but no other program's headers, and the engine never includes theirs.
 Foreign headers stay with the modules that own them, and conditional compilation with os.
 """
+import posixpath
 import re
 import sys
 
@@ -59,25 +60,23 @@ def verbs_of(files):
 
 
 class Judge:
-    def __init__(self, layers, verbs):
+    def __init__(self, layers, files):
         self.layers = layers
-        self.verbs = verbs
+        self.files = set(files)
+        self.verbs = verbs_of(files)
         self.faults = []
 
     def fault(self, path, line, text):
         self.faults.append(f"{path}:{line}: {text}")
 
     def own_include(self, path, line, module, header):
-        header = header.replace("../", "")
-        if module.startswith("runner/") and "/" not in header:
-            beside = module_of("src/runner/" + header, self.layers)
-            if beside in (module, "runner/candidate"):
-                return
-        theirs = module_of("src/" + header, self.layers)
+        beside = posixpath.normpath(posixpath.join(posixpath.dirname(path), header))
+        target = beside if beside in self.files else "src/" + header.replace("../", "")
+        theirs = module_of(target, self.layers)
         if theirs is None:
             self.fault(path, line, f'"{header}" belongs to no module of the table')
         elif theirs == module:
-            verb = re.sub(r"^(cmd/)?(.*)\.h$", r"\2", header)
+            verb = posixpath.basename(header)[:-2]
             if module == "cmd" and verb in self.verbs and not path.endswith(f"/{verb}.c"):
                 self.fault(path, line, f'verbs do not know each other: "{header}"')
         elif theirs.startswith("runner/"):
@@ -123,7 +122,7 @@ def main(table, files):
     layers = read_table(table)
     if len(layers) < 10:
         sys.exit(f"{table}: found only {len(layers)} modules; has the table moved?")
-    judge = Judge(layers, verbs_of(files))
+    judge = Judge(layers, files)
     for path in files:
         judge.file(path)
     print("\n".join(judge.faults) or f"{len(files)} files keep to {len(layers)} modules")
