@@ -11,7 +11,7 @@
 
 #include "base.h"
 
-/* Where something was declared: a file as the user named it, line and column from 1, 0 unknown. */
+/* Where something was declared: a file as the user named it, line and column (in bytes) from 1, 0 unknown. */
 struct place {
     const char *file;
     int line;

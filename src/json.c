@@ -4,17 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* jansson counts up to the last character it read; a caret belongs under the first of what it
- * quotes. */
-static int first_column(const json_error_t *error)
+/* jansson stops after the last byte it read and counts characters; a caret belongs under the first
+ * byte of what it quotes. */
+static int first_column(const json_error_t *error, const char *text)
 {
     const char *token = strstr(error->text, " near '");
-    size_t len;
+    size_t start = (size_t)error->position;
+    size_t column = 1;
 
-    if (!token)
-        return error->column > 0 ? error->column : 1;
-    len = strlen(token + strlen(" near '")) - 1;
-    return (size_t)error->column > len ? error->column - (int)len + 1 : 1;
+    if (token)
+        start -= strlen(token + strlen(" near '")) - 1;
+    else if (start > 0)
+        start--;
+    while (start > 0 && text[start - 1] != '\n') {
+        start--;
+        column++;
+    }
+    return (int)column;
 }
 
 json_t *json_parse(const char *text, size_t len, const char *name, struct err *e)
@@ -25,7 +31,7 @@ json_t *json_parse(const char *text, size_t len, const char *name, struct err *e
     if (value)
         return value;
     err_set(e, ERR_S100, "%s", error.text);
-    err_at(e, (struct place){name, error.line > 0 ? error.line : 1, first_column(&error)});
+    err_at(e, (struct place){name, error.line > 0 ? error.line : 1, first_column(&error, text)});
     if (json_error_code(&error) == json_error_premature_end_of_input)
         err_hint(e, "the text ends too early: was its writer interrupted?");
     return NULL;

@@ -203,6 +203,8 @@ static void syntax_errors_point_at_the_culprit(void **state)
     assert_refused("[1 2]", 1, 4);
     assert_refused("{\"a\":1,\"a\":2}", 1, 8);
     assert_refused("[1] x", 1, 5);
+    assert_refused("[\"\xc3\xa0\xc3\xa0\", oops]", 1, 10); /* a column counts bytes */
+    assert_refused("[\"a\n\"]", 1, 2);
 }
 
 static void an_early_end_has_a_hint(void **state)
