@@ -28,7 +28,8 @@ static double distance64(double a, double b)
     memcpy(&y, &b, sizeof(y));
     x = x < 0 ? INT64_MIN - x : x;
     y = y < 0 ? INT64_MIN - y : y;
-    return fabs((double)x - (double)y);
+    /* Unsigned: the distance may not fit, and a double would not hold the operands. */
+    return (double)(x > y ? (uint64_t)x - (uint64_t)y : (uint64_t)y - (uint64_t)x);
 }
 
 static double distance32(double a, double b)

@@ -104,9 +104,9 @@ static bool depends_on(const struct domain *d, uint32_t field)
     return false;
 }
 
-/* One shorter: the field that is the length goes down by one and its lists lose the element at
- * `at`. */
-static bool drop_element(struct shrinker *s, size_t field, size_t at)
+/* One shorter: the field that is the length goes down by one, the first of its lists loses the
+ * element at `at`, those after it the one at `other`. */
+static bool drop_element(struct shrinker *s, size_t field, size_t at, size_t other)
 {
     const struct fields *fields = &s->spec->fields;
     tape_copy(&s->trial, &s->best->tape);
@@ -116,9 +116,13 @@ static bool drop_element(struct shrinker *s, size_t field, size_t at)
     length->choice[0]--;
     if (fields->at[field].domain.length.drawn)
         cut(length, at + 1);
-    for (size_t i = field + 1; i < fields->len; i++)
-        if (depends_on(&fields->at[i].domain, (uint32_t)field))
-            cut(&s->trial.streams[i], at);
+    size_t from = at;
+    for (size_t i = field + 1; i < fields->len; i++) {
+        if (!depends_on(&fields->at[i].domain, (uint32_t)field))
+            continue;
+        cut(&s->trial.streams[i], from);
+        from = other;
+    }
     return still_broken(s);
 }
 
@@ -133,12 +137,23 @@ static size_t longest_list(const struct shrinker *s, size_t field)
     return longest;
 }
 
+/* Lists that go together lose the same element first; when that repairs the law, different ones. */
+static bool shorten(struct shrinker *s, size_t field)
+{
+    bool any = false;
+    for (size_t at = longest_list(s, field); at-- > 0;)
+        any |= drop_element(s, field, at, at);
+    for (size_t at = longest_list(s, field); at-- > 0;)
+        for (size_t other = longest_list(s, field); other-- > 0;)
+            any |= at != other && drop_element(s, field, at, other);
+    return any;
+}
+
 static bool pass(struct shrinker *s)
 {
     bool any = false;
     for (size_t f = 0; f < s->spec->fields.len; f++)
-        for (size_t at = longest_list(s, f); at-- > 0;)
-            any |= drop_element(s, f, at);
+        any |= shorten(s, f);
     for (size_t f = 0; f < s->spec->fields.len; f++)
         for (size_t at = 0; at < s->best->tape.streams[f].len; at++)
             any |= lower(s, f, at);

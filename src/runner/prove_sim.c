@@ -1,6 +1,8 @@
 #define _GNU_SOURCE /* pipe2 */
 #include "prove_sim.h"
 
+#include "sandbox.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -10,6 +12,7 @@
 #include <unistd.h>
 
 #define STDERR_KEPT 2000
+#define MEMORY_MAX ((uint64_t)8 << 30)
 
 struct sim {
     pid_t pid;
@@ -84,19 +87,34 @@ static int child_argv(const struct sim_how *how, struct arena *arena, struct str
     return 0;
 }
 
+/* It may read what the prover may read, and change nothing: not its own source, not the proof. */
+static int confine(struct sandbox **out, struct err *e)
+{
+    static const char *const everything[] = {"/", NULL}, *const nothing[] = {NULL};
+    struct sandbox_policy policy = {
+        .read = everything, .write = nothing, .memory_bytes = MEMORY_MAX};
+    return sandbox_prepare(&policy, out, e);
+}
+
 static int spawn(struct sim *sim, const struct sim_how *how, const int theirs[3], struct err *e)
 {
     struct arena arena = {0};
     struct strs argv = {0}, env = {0};
     child_env(&arena, &env);
+    struct sandbox *sandbox = NULL;
     int rc = child_argv(how, &arena, &argv, e);
+    if (rc == 0)
+        rc = confine(&sandbox, e);
     struct os_spawn spawn = {.argv = argv.at,
                              .env = env.at,
                              .stdin_fd = theirs[0],
                              .stdout_fd = theirs[1],
-                             .stderr_fd = theirs[2]};
+                             .stderr_fd = theirs[2],
+                             .prepare = sandbox_apply,
+                             .prepare_ctx = sandbox};
     if (rc == 0)
         rc = os_spawn(&spawn, &sim->pid, &sim->pidfd, e);
+    sandbox_free(sandbox);
     strs_release(&argv);
     strs_release(&env);
     arena_release(&arena);

@@ -171,6 +171,21 @@ def answer(c):
 END
 expect 3 'not a function of the case' unverified
 
+# A simulation may change nothing, and where the kernel can refuse, it does.
+: >"$dir/mark"
+sim <<END
+def answer(c):
+    try:
+        open("$dir/mark", "w").write("was here")
+    except OSError:
+        return {"lhs": [c["x"], mutant == "plus_one"], "rhs": [c["x"], False]}
+    return {"lhs": c["x"] + (mutant == "plus_one"), "rhs": c["x"]}
+END
+expect 0 'verified' verified
+if python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(444, None, 0, 1) < 1)'; then # Landlock
+    [ ! -s "$dir/mark" ] || fail "the simulation wrote a file"
+fi
+
 # Survivors are named, a mutant that breaks down kills nothing, no mutants is no proof.
 sim <<'END'
 def answer(c):
