@@ -8,7 +8,7 @@
 #         assert_exit 2
 #         assert_contains err 'nowhere'
 #     }
-#     run_tests "$0"
+#     run_tests "$0" "$@"
 #
 # Each test runs in a shell of its own, in a project of its own, with a HOME where git knows nobody.
 # SPAK is the path of the program under test.
@@ -96,9 +96,12 @@ assert_ran() {
     assert_equal "$(nodes_that_ran)" "$*" 'what ran'
 }
 
-# Runs every function test_... of the script, and fails when one fails. An argument after the script picks by name.
+# Runs every function test_... of the script, and fails when one fails. Names after the script pick some.
 run_tests() {
-    names=$(sed -n 's/^\(test_[A-Za-z0-9_]*\)().*/\1/p' "$1")
+    script=$1
+    shift
+    # shellcheck disable=SC2046
+    [ $# -gt 0 ] || set -- $(sed -n 's/^\(test_[A-Za-z0-9_]*\)().*/\1/p' "$script")
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT
     trap 'exit 130' INT TERM
@@ -106,7 +109,8 @@ run_tests() {
     export HOME
     mkdir "$HOME"
     passed=0 failed=0
-    for name in ${2:-$names}; do
+    for name; do
+        rm -f "$scratch/out" "$scratch/err"
         set +e # within a condition the shell would forget about -e
         (set -e; "$name") >"$scratch/log" 2>&1
         outcome=$?
