@@ -126,14 +126,14 @@ static uint64_t decide(struct cursor *c, uint64_t bound)
 static long long nearest_zero(long long lo, long long hi, uint64_t index)
 {
     if (lo >= 0)
-        return (long long)((uint64_t)lo + index);
+        return lo + (long long)index;
     if (hi <= 0)
-        return (long long)((uint64_t)hi - index);
-    uint64_t below = 0 - (uint64_t)lo, above = (uint64_t)hi;
-    uint64_t both = below < above ? below : above;
-    if (index <= 2 * both)
-        return index % 2 ? (long long)((index + 1) / 2) : -(long long)(index / 2);
-    return below > above ? -(long long)(index - both) : (long long)(index - both);
+        return hi - (long long)index;
+    /* Ranges stay within 2^53, so that none of this overflows. */
+    long long both = -lo < hi ? -lo : hi, at = (long long)index;
+    if (at <= 2 * both)
+        return at % 2 ? (at + 1) / 2 : -(at / 2);
+    return -lo > hi ? both - at : at - both;
 }
 
 static long long draw_int(struct cursor *c, const struct domain *d)

@@ -117,7 +117,8 @@ static int texts_parse(struct parser *p, const json_t *json, struct domain *out,
         const json_t *value = json_array_get(json, i);
         const char *text = json_is_string(value) ? json_string_value(value) : NULL;
         if (out->kind == DOMAIN_GRID && !json_is_number(value) &&
-            !(text && (!strcmp(text, "inf") || !strcmp(text, "-inf") || !strcmp(text, "nan"))))
+            !(text &&
+              (strcmp(text, "inf") == 0 || strcmp(text, "-inf") == 0 || strcmp(text, "nan") == 0)))
             return bad(p, e,
                        "is a grid with something else than numbers, \"inf\", \"-inf\" and \"nan\"");
         struct buf buf = {0};
@@ -132,7 +133,7 @@ static int real_parse(struct parser *p, const json_t *whole_json, const json_t *
                       struct domain *out, struct err *e)
 {
     const char *name = json_is_string(json) ? json_string_value(json) : "";
-    if (strcmp(name, "normal") && strcmp(name, "uniform") && strcmp(name, "extreme"))
+    if (strcmp(name, "normal") != 0 && strcmp(name, "uniform") != 0 && strcmp(name, "extreme") != 0)
         return bad(p, e, "is a real that is none of \"normal\", \"uniform\", \"extreme\"");
     out->distribution = arena_strdup(p->arena, name);
     out->scale = json_num(whole_json, "scale", 1.0);

@@ -253,6 +253,8 @@ int inquire(const struct spec *spec, const char *mutant, struct inquiry *out, st
     int rc = sim_start(&how, &a->sim, e);
     if (rc == 0)
         ask_all(a);
+    if (out->end == INQUIRY_TROUBLE)
+        buf_addstr(&out->said, sim_said(a->sim));
     out->truncated = a->feed.truncated;
     asker_release(a);
     return rc;
@@ -271,6 +273,7 @@ void inquiry_release(struct inquiry *inquiry)
 {
     broken_release(&inquiry->broken);
     buf_release(&inquiry->trouble);
+    buf_release(&inquiry->said);
     buf_release(&inquiry->skip_reason);
     *inquiry = (struct inquiry){0};
 }

@@ -29,6 +29,7 @@ struct broken {
 struct inquiry {
     enum inquiry_end end;
     struct buf trouble;
+    struct buf said; /* what the simulation printed to stderr, for people */
     struct broken broken;
     uint64_t exhaustive; /* cases answered, those skipped included */
     bool truncated;      /* the exhaustive scope holds more cases than the cap */

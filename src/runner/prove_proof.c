@@ -134,6 +134,8 @@ void proof_message(const struct proof *proof, const struct spec *spec, struct bu
         return;
     }
     buf_addf(out, ": %s.\n", buf_text(&proof->reason));
+    if (proof->law.said.len)
+        buf_addf(out, "  it said:\n%s", buf_text(&proof->law.said));
     if (proof->status == LAW_REFUTED) {
         buf_addf(out, "  law:   %s\n  case:  %s\n", spec->asserts, buf_text(&b->given));
         buf_addf(out, "  left:  %s\n  right: %s\n", buf_text(&b->lhs), buf_text(&b->rhs));

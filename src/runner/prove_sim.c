@@ -244,17 +244,11 @@ static void compact(struct sim *sim)
     sim->taken = 0;
 }
 
-static void add_stderr(struct sim *sim)
+static void drain_stderr(struct sim *sim)
 {
     int64_t deadline_ns = deadline_of(sim);
-    while (sim->err >= 0 && turn(sim, deadline_ns) && sim->said.len < STDERR_KEPT)
+    while (sim->err >= 0 && sim->said.len < STDERR_KEPT && turn(sim, deadline_ns))
         ;
-    const char *text = buf_text(&sim->said);
-    size_t len = strlen(text);
-    while (len > 0 && text[len - 1] == '\n')
-        len--;
-    if (len > 0)
-        buf_addf(&sim->trouble, "; it said:\n%.*s", (int)len, text);
 }
 
 /* Waits for the end of a child that closed its output. */
@@ -278,7 +272,7 @@ static bool ended_well(struct sim *sim)
         trouble(sim, "ended with exit status %d after %zu answers", status.code, sim->answered);
     err_release(&e);
     if (sim->trouble.len > 0)
-        add_stderr(sim);
+        drain_stderr(sim);
     return sim->trouble.len == 0;
 }
 
@@ -326,6 +320,11 @@ bool sim_finish(struct sim *sim)
 const char *sim_trouble(const struct sim *sim)
 {
     return buf_text(&sim->trouble);
+}
+
+const char *sim_said(const struct sim *sim)
+{
+    return buf_text(&sim->said);
 }
 
 void sim_stop(struct sim *sim)

@@ -30,6 +30,8 @@ bool sim_answer(struct sim *sim, struct str *line);
 bool sim_finish(struct sim *sim);
 /* What went wrong, "" when nothing did. */
 const char *sim_trouble(const struct sim *sim);
+/* The start of what it printed to stderr; full of paths and times, so for people only. */
+const char *sim_said(const struct sim *sim);
 /* Ends it if it still runs and frees it; NULL is fine. */
 void sim_stop(struct sim *sim);
 

@@ -86,10 +86,11 @@ static int bound_of(const json_t *within, const char *key, double *out, struct e
 static int read_judge(const json_t *json, struct spec *out, struct err *e)
 {
     out->relation = arena_strdup(&out->arena, json_text(json, "relation", "equal"));
-    if (strcmp(out->relation, "equal") && strcmp(out->relation, "at_most"))
+    bool equal = strcmp(out->relation, "equal") == 0;
+    if (!equal && strcmp(out->relation, "at_most") != 0)
         return err_set(e, ERR_law_spec, "`relation` must be \"equal\" or \"at_most\", not \"%s\"",
                        out->relation);
-    out->judge.relation = strcmp(out->relation, "equal") ? RELATION_AT_MOST : RELATION_EQUAL;
+    out->judge.relation = equal ? RELATION_EQUAL : RELATION_AT_MOST;
     json_t *within = json_object_get(json, "within");
     if (!within || json_is_null(within))
         return 0;

@@ -102,6 +102,7 @@ expect 3 'neither {"lhs"' unverified
 printf 'import sys\nsys.exit("no such module")\n' >"$dir/sim.py"
 expect 3 'exit status 1 after 0 answers' unverified
 grep -q 'no such module' "$dir/log" || fail "what it said on stderr is lost"
+! grep -q 'no such module' "$dir/proof.json" || fail "stderr, which may hold paths, is in the proof"
 sim <<'END'
 def answer(c):
     if c["x"] > 50:
