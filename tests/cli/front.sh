@@ -162,7 +162,7 @@ test_bash_completes_verbs_options_and_targets() {
     assert_equal "$(offered spak build --keep)" --keep-going
     assert_equal "$(offered spak completion f)" fish
     assert_equal "$(offered spak explain S10 | wc -w)" 10 'codes that start with S10'
-    project <<'END'
+    project - <<'END'
 node { "out/x", inputs = {}, run = { "touch", "out/x" } }
 target "apples" { "out/x" }
 target "pears" { "out/x" }
