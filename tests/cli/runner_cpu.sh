@@ -1,0 +1,88 @@
+#!/bin/sh
+# spak-cpu rejects every cheat of tests/cheats/scale.c, each for its own reason, and passes the honest candidate.
+set -eu
+runner=${SPAK_CPU:?the path of spak-cpu}
+here=$(cd "$(dirname "$0")" && pwd)
+cheats=$here/../cheats
+include=$here/../../src/runner
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+build() { # cheat
+    cc -std=gnu11 -O1 -fPIC -shared -I"$include" -DCHEAT="$1" "$cheats/scale.c" -o "$dir/$1.so" -lm -pthread
+}
+
+spec() { # kernel object [check]
+    cat >"$dir/spec.json" <<EOF
+{"op": "scale", "reference": "$dir/HONEST.so", "bound": 1e-6, "timeout_s": 1, "budget_s": 0.2, "min_blocks": 5, "max_blocks": 8,
+ "control": "$1",
+ "buffers": [{"name": "x", "role": "in"}, {"name": "y", "role": "out"}],
+ "shapes": [{"name": "small", "dims": [1000], "elements": [1000, 1000], "flops": 1000, "bytes": 8000, "exact": true},
+            {"name": "one", "dims": [1], "elements": [1, 1], "flops": 1, "bytes": 8}],
+ "kernels": [{"name": "$1", "object": "$2"$3}]}
+EOF
+}
+
+fail() {
+    echo "FAIL: $*" >&2
+    [ ! -f "$dir/log" ] || cat "$dir/log" >&2
+    [ ! -f "$dir/out.json" ] || cat "$dir/out.json" >&2
+    exit 1
+}
+
+expect_check() { # kernel exit status-in-result
+    spec "$1" "$dir/$1.so" ""
+    code=0
+    rm -f "$dir/out.json"
+    "$runner" check "$dir/spec.json" --out "$dir/out.json" >"$dir/log" 2>&1 || code=$?
+    [ "$code" = "$2" ] || fail "$1: exit $code, not $2"
+    grep -q "\"$3\"" "$dir/out.json" || fail "$1 is not $3"
+}
+
+expect_bench() { # kernel status
+    spec "$1" "$dir/$1.so" ""
+    "$runner" bench "$dir/spec.json" --out "$dir/out.json" >"$dir/log" 2>&1 || fail "$1: bench exits $?"
+    grep -q "\"$2\"" "$dir/out.json" || fail "$1 is not $2 when timed"
+}
+
+for cheat in HONEST NOTHING CONSTANT HALF COPY WRITES_INPUT CRASHES HANGS REFUSES NOT_A_NUMBER LATE_THREAD CACHES ONE_OFF FORGES; do
+    build $cheat
+done
+
+expect_check HONEST 0 PASS
+expect_check NOTHING 1 UNWRITTEN
+expect_check CONSTANT 1 WRONG
+expect_check HALF 1 UNWRITTEN
+expect_check COPY 1 WRONG
+expect_check WRITES_INPUT 1 CRASHED
+expect_check CRASHES 1 CRASHED
+expect_check HANGS 1 HUNG
+expect_check REFUSES 1 REFUSED
+expect_check NOT_A_NUMBER 1 NAN
+expect_check LATE_THREAD 1 UNWRITTEN
+expect_check CACHES 1 WRONG
+expect_check ONE_OFF 1 WRONG
+expect_check FORGES 1 UNWRITTEN
+
+expect_bench HONEST PASS
+grep -q '"A/A control"' "$dir/out.json" || fail "no control was measured"
+grep -q '"samples_ns"' "$dir/out.json" || fail "no samples"
+expect_bench LATE_THREAD UNWRITTEN
+expect_bench CACHES WRONG
+expect_bench FORGES UNWRITTEN
+expect_bench HANGS HUNG
+
+# A kernel whose check failed is not measured, however fast.
+spec COPY "$dir/COPY.so" ", \"check\": \"$dir/check.json\""
+"$runner" check "$dir/spec.json" --out "$dir/check.json" >"$dir/log" 2>&1 && fail "COPY passed its check"
+"$runner" bench "$dir/spec.json" --out "$dir/out.json" >"$dir/log" 2>&1
+grep -q '"REJECTED"' "$dir/out.json" || fail "a rejected kernel was measured"
+
+# Nonsense on the command line or in the specification is an error with its place.
+code=0
+"$runner" check "$dir/none.json" --out "$dir/out.json" >"$dir/log" 2>&1 || code=$?
+[ "$code" = 2 ] || fail "a missing specification exits $code"
+echo '{"op": "x"}' >"$dir/spec.json"
+"$runner" check "$dir/spec.json" --out "$dir/out.json" >"$dir/log" 2>&1 && fail "an empty specification passed"
+grep -q 'R101' "$dir/log" || fail "no code in: $(cat "$dir/log")"
+echo "runner_cpu: ok"
