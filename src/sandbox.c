@@ -2,7 +2,7 @@
 #include "sandbox.h"
 
 #include "os_arch.h"
-#include "sandbox_filter.h"
+#include "sandbox_parts.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -48,6 +48,14 @@ enum {
     SCOPE = 3 /* version 6: abstract sockets, signals */
 };
 
+/* The powers of root by which it could look into other processes, or reach the kernel and the
+ * network past the rules. Those over files stay, the rules bind them. */
+static const int dropped_capabilities[] = {
+    2 /* DAC_READ_SEARCH */, 12 /* NET_ADMIN */,  13 /* NET_RAW */,   16 /* SYS_MODULE */,
+    17 /* SYS_RAWIO */,      19 /* SYS_PTRACE */, 21 /* SYS_ADMIN */, 22 /* SYS_BOOT */,
+    25 /* SYS_TIME */,       34 /* SYSLOG */,     38 /* PERFMON */,   39 /* BPF */,
+};
+
 struct ruleset {
     uint64_t files;
     uint64_t net;
@@ -62,18 +70,18 @@ struct sandbox {
     int ruleset_fd; /* -1: this kernel has no Landlock */
     uint64_t handled;
     bool filtered;
+    bool powers; /* root keeps all of its own */
     struct sock_fprog filter;
     uint64_t memory_bytes;
     uint64_t file_bytes;
     uint64_t processes;
 };
 
-/* 0 when the kernel lacks it or was started without it. */
-static int landlock_version(void)
+struct sandbox_kernel sandbox_kernel_now(void)
 {
     long version = syscall(OS_CALL_LANDLOCK_CREATE_RULESET, NULL, (size_t)0, LANDLOCK_VERSION);
 
-    return version < 0 ? 0 : (int)version;
+    return (struct sandbox_kernel){version < 0 ? 0 : (int)version, sandbox_filter_supported()};
 }
 
 enum sandbox_level sandbox_supported(const char **text)
@@ -88,14 +96,14 @@ enum sandbox_level sandbox_supported(const char **text)
         {"landlock-6", "landlock-6 seccomp"},
         {"landlock-7", "landlock-7 seccomp"},
     };
-    int version = landlock_version();
-    bool filter = sandbox_filter_supported();
+    struct sandbox_kernel now = sandbox_kernel_now();
+    int version = now.landlock < LANDLOCK_NEWEST ? now.landlock : LANDLOCK_NEWEST;
 
     if (text)
-        *text = names[version < LANDLOCK_NEWEST ? version : LANDLOCK_NEWEST][filter];
+        *text = names[version][now.filter];
     if (version == 0)
         return SANDBOX_NONE;
-    return filter ? SANDBOX_FULL : SANDBOX_FILES;
+    return now.filter ? SANDBOX_FULL : SANDBOX_FILES;
 }
 
 const char *const *sandbox_system_paths(void)
@@ -145,9 +153,8 @@ static uint64_t handled_files(int version)
 }
 
 /* A newer kernel takes this struct as one of the past, an older one only as long as it knows it. */
-static int create_ruleset(struct sandbox *sandbox, bool network, struct err *e)
+static int create_ruleset(struct sandbox *sandbox, int version, bool network, struct err *e)
 {
-    int version = landlock_version();
     struct ruleset set = {.files = handled_files(version)};
     size_t bytes = offsetof(struct ruleset, net);
 
@@ -234,7 +241,8 @@ static void allow_accelerators(const struct sandbox *sandbox)
     closedir(dev);
 }
 
-int sandbox_prepare(const struct sandbox_policy *policy, struct sandbox **out, struct err *e)
+int sandbox_prepare_for(struct sandbox_kernel kernel, const struct sandbox_policy *policy,
+                        struct sandbox **out, struct err *e)
 {
     struct sandbox *sandbox = xcalloc(1, sizeof *sandbox);
 
@@ -242,9 +250,10 @@ int sandbox_prepare(const struct sandbox_policy *policy, struct sandbox **out, s
     sandbox->memory_bytes = policy->memory_bytes;
     sandbox->file_bytes = policy->file_bytes;
     sandbox->processes = policy->processes;
-    sandbox->filtered = sandbox_filter_supported();
+    sandbox->powers = policy->devices;
+    sandbox->filtered = kernel.filter;
     sandbox->filter = sandbox_filter(policy->network);
-    if (create_ruleset(sandbox, policy->network, e) < 0)
+    if (create_ruleset(sandbox, kernel.landlock, policy->network, e) < 0)
         goto fail;
     allow_all(sandbox, kernel_paths, ACCESS_READ);
     allow_all(sandbox, device_paths, ACCESS_DEVICE);
@@ -260,6 +269,11 @@ int sandbox_prepare(const struct sandbox_policy *policy, struct sandbox **out, s
 fail:
     sandbox_free(sandbox);
     return -1;
+}
+
+int sandbox_prepare(const struct sandbox_policy *policy, struct sandbox **out, struct err *e)
+{
+    return sandbox_prepare_for(sandbox_kernel_now(), policy, out, e);
 }
 
 /* Lowers only: a limit of the surroundings that is tighter stays. */
@@ -289,6 +303,15 @@ static int apply_limits(const struct sandbox *sandbox)
     return error;
 }
 
+/* Out of the bounding set: exec gives root what is left there. Who is not root has none to lose and
+ * is not allowed to. */
+static void drop_capabilities(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(dropped_capabilities); i++)
+        if (prctl(PR_CAPBSET_DROP, dropped_capabilities[i], 0, 0, 0) < 0 && errno == EPERM)
+            return;
+}
+
 int sandbox_apply(void *ctx)
 {
     const struct sandbox *sandbox = ctx;
@@ -296,6 +319,8 @@ int sandbox_apply(void *ctx)
 
     if (error)
         return error;
+    if (!sandbox->powers)
+        drop_capabilities();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return errno;
     if (sandbox->ruleset_fd >= 0 &&

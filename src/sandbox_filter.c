@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "sandbox_filter.h"
+#include "sandbox_parts.h"
 
 #include "base.h"
 #include "os_arch.h"
