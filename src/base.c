@@ -165,7 +165,9 @@ size_t text_distance(const char *a, const char *b)
 }
 
 #define ARENA_ALIGN 16
-#define ARENA_BLOCK_BYTES ((size_t)64 << 10)
+/* Blocks double from the first to the last of these: an arena for one node costs little, one for a graph few calls. */
+#define ARENA_FIRST_BYTES ((size_t)4 << 10)
+#define ARENA_LAST_BYTES ((size_t)256 << 10)
 
 struct arena_block {
     struct arena_block *next;
@@ -193,9 +195,12 @@ void *arena_alloc(struct arena *arena, size_t bytes)
         die_of_memory(bytes);
     rounded = (bytes + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
     if (!block || block->size - block->used < rounded) {
-        bool large = rounded > ARENA_BLOCK_BYTES / 4;
+        size_t next = !block                                ? ARENA_FIRST_BYTES
+                      : block->size >= ARENA_LAST_BYTES / 2 ? ARENA_LAST_BYTES
+                                                            : block->size * 2;
+        bool large = rounded > next / 4;
 
-        block = arena_block_new(large ? rounded : ARENA_BLOCK_BYTES);
+        block = arena_block_new(large ? rounded : next);
         /* A large piece gets a block of its own behind the first, whose room stays in use. */
         if (large && arena->blocks) {
             block->next = arena->blocks->next;
