@@ -61,4 +61,11 @@ int trace_list(struct trace *t, const char *commit, const char *under, struct ar
 /* The targets that have a branch. */
 int trace_targets(struct trace *t, struct arena *arena, struct strs *out, struct err *e);
 
+/* The repository's own configuration, so that traces and notes travel with fetch and push of every remote. Appends "key value" for each
+ * line it added; what is there already is not added again. */
+int trace_share(struct trace *t, struct arena *arena, struct strs *set, struct err *e);
+int trace_remotes(struct trace *t, struct arena *arena, struct strs *out, struct err *e);
+/* The path of a node's file below plan/ and out/ when no node's name is also a folder's: "out/hello.o". A name that is both has "%node" behind it. */
+char *trace_node_path(struct arena *arena, const char *node);
+
 #endif
