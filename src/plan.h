@@ -80,6 +80,8 @@ struct plan {
     struct plan_options options;
     struct arena *arena;
     struct plan_entry *entries; /* one a node */
+    uint32_t node_count;        /* of the graph as it was last taken in: it may have been freed since */
+    uint32_t artifact_count;
     struct ids order;           /* wanted nodes, every one after what it depends on */
     uint32_t *deps;             /* what each node depends on, as runs of node ids */
     uint32_t *dep_at;           /* node_count + 1 offsets into deps */

@@ -1,0 +1,258 @@
+#include "key.h"
+
+#include <string.h>
+
+struct walk {
+    const struct graph *g;
+    const struct node *node;
+    const struct key_lookups *lookups;
+    key_sink_fn *sink;
+    void *sink_ctx;
+    struct buf line;
+};
+
+static void add_escaped(struct buf *out, const char *value)
+{
+    for (; *value; value++) {
+        if (*value == '\\')
+            buf_addstr(out, "\\\\");
+        else if (*value == '\n')
+            buf_addstr(out, "\\n");
+        else
+            buf_addch(out, *value);
+    }
+}
+
+static void emit(struct walk *w, const char *key, const char *name, const char *value)
+{
+    buf_reset(&w->line);
+    buf_addstr(&w->line, key);
+    if (name) {
+        buf_addch(&w->line, ' ');
+        add_escaped(&w->line, name);
+    }
+    buf_addch(&w->line, ' ');
+    add_escaped(&w->line, value);
+    buf_addch(&w->line, '\n');
+    w->sink(w->sink_ctx, w->line.ptr, w->line.len);
+}
+
+static void emit_digest(struct walk *w, const char *key, const char *name, const struct digest *d)
+{
+    char hex[DIGEST_HEX_LEN + 1];
+    digest_hex(d, hex);
+    emit(w, key, name, hex);
+}
+
+/* A tool that moved without changing is the same tool: its name stands for its path. */
+static void walk_argv(struct walk *w)
+{
+    const struct graph *g = w->g;
+    for (uint32_t i = 0; i < w->node->argv.len; i++) {
+        const char *arg = slice_text(g, w->node->argv, i);
+        const struct tool *tool =
+            i == 0 && w->node->tools.len ? &g->tools[slice_id(g, w->node->tools, 0)] : NULL;
+        if (tool && !strcmp(arg, graph_text(g, tool->path)))
+            emit(w, "argv", "${tool}", graph_text(g, tool->name));
+        else
+            emit(w, "argv", NULL, arg);
+    }
+}
+
+static void walk_pairs(struct walk *w, const char *key, struct slice pairs)
+{
+    for (uint32_t i = 0; i + 1 < pairs.len; i += 2)
+        emit(w, key, slice_text(w->g, pairs, i), slice_text(w->g, pairs, i + 1));
+}
+
+static void walk_facts(struct walk *w)
+{
+    for (uint32_t i = 0; i < w->node->facts.len; i++) {
+        const struct fact *fact = &w->g->facts[slice_id(w->g, w->node->facts, i)];
+        emit(w, "fact", graph_text(w->g, fact->name), graph_text(w->g, fact->value));
+    }
+}
+
+/* Only flags that change what the command can see or what its end means. */
+static void walk_flags(struct walk *w)
+{
+    static const struct {
+        uint32_t flag;
+        const char *name;
+    } flags[] = {
+        {NODE_DEVICE, "device"},   {NODE_INNER, "inner"}, {NODE_MEASURES, "measures"},
+        {NODE_NETWORK, "network"}, {NODE_OUTER, "outer"}, {NODE_SOFT_FAIL, "soft_fail"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (w->node->flags & flags[i].flag)
+            emit(w, "flag", NULL, flags[i].name);
+}
+
+/* Sorted by path and without doubles, so that the order of a declaration does not matter. */
+static void sorted_paths(const struct graph *g, struct slice artifacts, struct strs *out)
+{
+    for (uint32_t i = 0; i < artifacts.len; i++)
+        strs_push(out, artifact_path(g, slice_id(g, artifacts, i)));
+    strs_sort(out);
+    size_t kept = 0;
+    for (size_t i = 0; i < out->len; i++)
+        if (kept == 0 || strcmp(out->at[kept - 1], out->at[i]))
+            out->at[kept++] = out->at[i];
+    out->len = kept;
+}
+
+static int walk_inputs(struct walk *w, struct err *e)
+{
+    struct strs paths = {0};
+    sorted_paths(w->g, w->node->inputs, &paths);
+    int rc = 0;
+    for (size_t i = 0; i < paths.len && rc == 0; i++) {
+        struct digest d;
+        uint32_t artifact = graph_find_artifact(w->g, paths.at[i]);
+        rc = w->lookups->digest(w->lookups->ctx, artifact, &d, e);
+        if (rc == 0)
+            emit_digest(w, "in", paths.at[i], &d);
+    }
+    strs_release(&paths);
+    return rc;
+}
+
+/* The order of outputs does not matter to what is in them; whether one is a folder does. */
+static void walk_outputs(struct walk *w)
+{
+    struct strs paths = {0};
+    sorted_paths(w->g, w->node->outputs, &paths);
+    for (size_t i = 0; i < paths.len; i++) {
+        uint32_t artifact = graph_find_artifact(w->g, paths.at[i]);
+        bool folder = w->g->artifacts[artifact].flags & ARTIFACT_DIRECTORY;
+        emit(w, folder ? "out/" : "out", NULL, paths.at[i]);
+    }
+    strs_release(&paths);
+}
+
+static void walk_reads(struct walk *w)
+{
+    for (uint32_t i = 0; i < w->node->reads.len; i++)
+        emit(w, "read", NULL, slice_text(w->g, w->node->reads, i));
+}
+
+/* A driver is a function: what stands in any file of the spakfile may be what it does. */
+static void walk_script(struct walk *w)
+{
+    struct hasher h;
+    struct digest d;
+    hash_init(&h);
+    for (uint32_t i = 0; i < w->g->read_count; i++) {
+        const struct read *r = &w->g->reads[i];
+        const char *what = graph_text(w->g, r->what);
+        hash_add(&h, what, strlen(what) + 1);
+        hash_add(&h, r->digest.bytes, DIGEST_BYTES);
+    }
+    hash_final(&h, &d);
+    emit_digest(w, "script", NULL, &d);
+}
+
+static void walk_text(struct walk *w)
+{
+    const char *text = graph_text(w->g, w->node->text);
+    struct digest d;
+    hash_bytes(text, strlen(text), &d);
+    emit_digest(w, "text", NULL, &d);
+}
+
+static int walk_tools(struct walk *w, struct err *e)
+{
+    for (uint32_t i = 0; i < w->node->tools.len; i++) {
+        const struct tool *tool = &w->g->tools[slice_id(w->g, w->node->tools, i)];
+        struct digest d = tool->digest;
+        if (tool->artifact != GRAPH_NONE &&
+            w->lookups->digest(w->lookups->ctx, tool->artifact, &d, e) < 0)
+            return -1;
+        char hex[DIGEST_HEX_LEN + 1];
+        digest_hex(&d, hex);
+        struct buf value = {0};
+        buf_addf(&value, "%s %s", hex, graph_text(w->g, tool->version));
+        emit(w, "tool", graph_text(w->g, tool->name), value.ptr);
+        buf_release(&value);
+    }
+    return 0;
+}
+
+static int walk_lines(struct walk *w, struct err *e)
+{
+    const struct graph *g = w->g;
+    const struct node *node = w->node;
+    walk_argv(w);
+    if (node->depfile)
+        emit(w, "depfile", NULL, graph_text(g, node->depfile));
+    if (node->dir)
+        emit(w, "dir", NULL, graph_text(g, node->dir));
+    walk_pairs(w, "env", node->env);
+    walk_facts(w);
+    walk_flags(w);
+    if (walk_inputs(w, e) < 0)
+        return -1;
+    emit(w, "kind", NULL, graph_text(g, node->kind));
+    if ((node->flags & NODE_MEASURES) && w->lookups->machine)
+        emit(w, "machine", NULL, w->lookups->machine);
+    walk_outputs(w);
+    walk_pairs(w, "param", node->params);
+    walk_reads(w);
+    if (node->action == NODE_DRIVER)
+        walk_script(w);
+    if (node->stdout_to)
+        emit(w, "stdout", NULL, graph_text(g, node->stdout_to));
+    if (node->action == NODE_WRITE)
+        walk_text(w);
+    if ((node->flags & NODE_MEASURES) && w->lookups->token)
+        emit(w, "token", NULL, w->lookups->token);
+    return walk_tools(w, e);
+}
+
+int key_walk(const struct graph *g, uint32_t node, const struct key_lookups *lookups, key_sink_fn *sink,
+             void *sink_ctx, struct err *e)
+{
+    struct walk w = {
+        .g = g, .node = &g->nodes[node], .lookups = lookups, .sink = sink, .sink_ctx = sink_ctx};
+    int rc = walk_lines(&w, e);
+    buf_release(&w.line);
+    return rc;
+}
+
+static void sink_hash(void *ctx, const char *line, size_t len)
+{
+    hash_add(ctx, line, len);
+}
+
+int key_base(const struct graph *g, uint32_t node, const struct key_lookups *lookups, struct digest *out,
+             struct err *e)
+{
+    struct hasher h;
+    hash_init(&h);
+    int rc = key_walk(g, node, lookups, sink_hash, &h, e);
+    hash_final(&h, out);
+    return rc;
+}
+
+static void sink_text(void *ctx, const char *line, size_t len)
+{
+    buf_add(ctx, line, len);
+}
+
+int key_explain(const struct graph *g, uint32_t node, const struct key_lookups *lookups, struct buf *out,
+                struct err *e)
+{
+    return key_walk(g, node, lookups, sink_text, out, e);
+}
+
+void key_full(const struct digest *base, const struct dep_record *deps, size_t count, struct digest *out)
+{
+    struct hasher h;
+    hash_init(&h);
+    hash_add(&h, base->bytes, DIGEST_BYTES);
+    for (size_t i = 0; i < count; i++) {
+        hash_add(&h, deps[i].path, strlen(deps[i].path) + 1);
+        hash_add(&h, deps[i].digest.bytes, DIGEST_BYTES);
+    }
+    hash_final(&h, out);
+}
