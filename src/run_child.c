@@ -1,0 +1,183 @@
+#include "run_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Named after the node, so that a path that leaks into an output is the same in every run. */
+static char *tmp_path(struct run *r, uint32_t node, struct arena *arena)
+{
+    const char *name = node_name(run_graph(r), node);
+    struct digest d;
+    char hex[DIGEST_HEX_LEN + 1];
+    hash_bytes(name, strlen(name), &d);
+    digest_hex(&d, hex);
+    return arena_printf(arena, "%s/%s/tmp/%.16s", r->options->root, r->options->state_dir, hex);
+}
+
+/* Old outputs are unlinked, never written into: whoever still reads or has linked one keeps what it had. */
+static int clear_outputs(struct run *r, uint32_t node, struct err *e)
+{
+    const struct graph *g = run_graph(r);
+    const struct node *n = &g->nodes[node];
+    for (uint32_t i = 0; i < n->outputs.len; i++) {
+        const struct artifact *a = &g->artifacts[slice_id(g, n->outputs, i)];
+        const char *path = graph_text(g, a->path);
+        bool folder = a->flags & ARTIFACT_DIRECTORY;
+        if (os_remove(path, e) < 0 || (folder ? os_mkdirs(path, e) : os_mkdirs_for(path, e)) < 0)
+            return -1;
+    }
+    if (!n->depfile)
+        return 0;
+    const char *depfile = graph_text(g, n->depfile);
+    return os_remove(depfile, e) < 0 ? -1 : os_mkdirs_for(depfile, e);
+}
+
+static int make_tmp(struct run *r, struct job *job, struct err *e)
+{
+    struct os_stat stat;
+    job->tmp = tmp_path(r, job->node, &job->arena);
+    if (os_remove(job->tmp, e) < 0 || os_mkdirs(job->tmp, e) < 0 || os_stat(job->tmp, &stat, e) < 0)
+        return -1;
+    job->started_wall_ns = stat.ctime_ns;
+    return 0;
+}
+
+static int open_pipe(struct job *job, int *write_end, struct err *e)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return err_errno(e, ERR_M101, "cannot make a pipe");
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    job->pipe_fd = ends[0];
+    *write_end = ends[1];
+    return 0;
+}
+
+static int open_stdout(struct run *r, const struct node *n, int *fd, struct err *e)
+{
+    const char *path = graph_text(run_graph(r), n->stdout_to);
+    *fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    return *fd < 0 ? err_errno(e, ERR_M101, "cannot write %s", path) : 0;
+}
+
+/* The error that stopped it, or success; descriptors of the child's side are closed either way. */
+static int spawn(struct run *r, struct job *job, struct err *e)
+{
+    const struct node *n = run_node(r, job->node);
+    int pipe_end = -1, file = -1, rc = -1;
+    bool console = n->flags & NODE_CONSOLE;
+    if (!console && open_pipe(job, &pipe_end, e) < 0)
+        goto out;
+    if (n->stdout_to && open_stdout(r, n, &file, e) < 0)
+        goto out;
+    job->how.stdin_fd = console ? 0 : -1;
+    job->how.stdout_fd = file >= 0 ? file : console ? 1 : pipe_end;
+    job->how.stderr_fd = console ? 2 : pipe_end;
+    job->how.same_group = console;
+    job->how.guard = r->guard;
+    rc = os_spawn(&job->how, &job->pid, &job->pidfd, e);
+out:
+    if (pipe_end >= 0)
+        close(pipe_end);
+    if (file >= 0)
+        close(file);
+    job->how.guard = NULL;
+    return rc;
+}
+
+static int prepare(struct run *r, struct job *job, struct err *e)
+{
+    const struct graph *g = run_graph(r);
+    const struct node *n = &g->nodes[job->node];
+    if (clear_outputs(r, job->node, e) < 0 || make_tmp(r, job, e) < 0)
+        return -1;
+    job->how.argv = run_argv(r, job->node, job, e);
+    if (!job->how.argv)
+        return -1;
+    job->how.env = run_env(r, job->node, job);
+    if (n->dir)
+        job->how.dir = os_join(&job->arena, r->options->root, graph_text(g, n->dir));
+    if (run_policy(r, job->node, job, e) < 0)
+        return -1;
+    if (job->sandbox) {
+        job->how.prepare = sandbox_apply;
+        job->how.prepare_ctx = job->sandbox;
+    }
+    return r->guard ? 0 : os_guard_start(&r->guard, e);
+}
+
+int run_start(struct run *r, uint32_t node, struct err *e)
+{
+    struct job *job = xcalloc(1, sizeof *job);
+    const struct node *n = run_node(r, node);
+    job->node = node;
+    job->pidfd = job->pipe_fd = -1;
+    if (prepare(r, job, e) < 0 || spawn(r, job, e) < 0) {
+        err_at(e, node_place(run_graph(r), node));
+        run_job_free(job);
+        run_remove_outputs(r, node);
+        return -1;
+    }
+    job->start_ns = os_monotonic_ns();
+    if (n->timeout_ms)
+        job->deadline_ns = job->start_ns + (int64_t)n->timeout_ms * 1000000;
+    job->next = r->jobs;
+    r->jobs = job;
+    r->result->outcomes[node].start_ns = job->start_ns - r->begin_ns;
+    return 0;
+}
+
+void run_job_free(struct job *job)
+{
+    struct err ignored = {0};
+    if (job->pidfd >= 0)
+        close(job->pidfd);
+    if (job->pipe_fd >= 0)
+        close(job->pipe_fd);
+    if (job->tmp && os_remove(job->tmp, &ignored) < 0)
+        err_release(&ignored);
+    sandbox_free(job->sandbox);
+    buf_release(&job->output);
+    arena_release(&job->arena);
+    free(job);
+}
+
+bool run_job_read(struct job *job)
+{
+    enum { CHUNK_BYTES = 1 << 16 };
+    for (;;) {
+        ssize_t n = read(job->pipe_fd, buf_reserve(&job->output, CHUNK_BYTES), CHUNK_BYTES);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return true;
+        if (n <= 0)
+            return false;
+        job->output.len += (size_t)n;
+        job->output.ptr[job->output.len] = '\0';
+        if (job->output.len > RUN_OUTPUT_LIMIT_BYTES) {
+            job->flooded = true;
+            job->output.len = RUN_OUTPUT_KEPT_BYTES;
+            job->output.ptr[job->output.len] = '\0';
+            return false;
+        }
+    }
+}
+
+void run_job_end(struct job *job, int64_t now_ns)
+{
+    if (job->kill_ns && now_ns >= job->kill_ns) {
+        job->kill_ns = now_ns + RUN_GRACE_NS;
+        os_kill_group(job->pid, SIGKILL);
+        return;
+    }
+    if (job->kill_ns)
+        return;
+    job->kill_ns = now_ns + RUN_GRACE_NS;
+    os_kill_group(job->pid, SIGTERM);
+    os_kill_group(job->pid, SIGCONT);
+}

@@ -1,0 +1,117 @@
+#include "gate.h"
+#include "run_internal.h"
+
+#include <signal.h>
+#include <string.h>
+
+#define TRACE_LIMIT_NS (20 * INT64_C(1000000000))
+
+/* As a person would type it. */
+static void quote_argument(struct buf *out, const char *arg)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=+,:@%^";
+    if (*arg && arg[strspn(arg, plain)] == '\0') {
+        buf_addstr(out, arg);
+        return;
+    }
+    buf_addch(out, '\'');
+    for (; *arg; arg++) {
+        if (*arg == '\'')
+            buf_addstr(out, "'\\''");
+        else
+            buf_addch(out, *arg);
+    }
+    buf_addch(out, '\'');
+}
+
+static void note_command(const struct job *job, struct err *e)
+{
+    struct buf text = {0};
+    for (size_t i = 0; job->how.argv[i]; i++) {
+        if (i > 0)
+            buf_addch(&text, ' ');
+        quote_argument(&text, job->how.argv[i]);
+    }
+    if (text.len > 600) {
+        text.len = 600;
+        text.ptr[600] = '\0';
+        buf_addstr(&text, " ...");
+    }
+    err_note(e, (struct place){0}, "the command was: %s", buf_text(&text));
+    buf_release(&text);
+}
+
+static int timed_out(const char *name, const struct node *n, struct err *e)
+{
+    err_set(e, ERR_N105, "%s was still running after %g s", name, n->timeout_ms / 1000.0);
+    return err_hint(e, "allow it more with timeout = SECONDS in its declaration");
+}
+
+static int flooded(const char *name, struct err *e)
+{
+    err_set(e, ERR_N106, "%s printed more than %u MiB", name, RUN_OUTPUT_LIMIT_BYTES >> 20);
+    return err_hint(e, "send what it prints to a declared output (stdout = ...), or make it print less");
+}
+
+static int refused(const char *name, struct err *e)
+{
+    return err_set(e, ERR_P106, "%s is refused", name);
+}
+
+static int undeclared_read(const char *name, const struct sandbox_refusals *found, struct err *e)
+{
+    err_set(e, ERR_N103, "%s read %s, which is not among its inputs", name, found->read.at[0]);
+    for (size_t i = 1; i < found->read.len && i < 8; i++)
+        err_note(e, (struct place){0}, "it also tried to read %s", found->read.at[i]);
+    return err_hint(e, "add \"%s\" to its inputs", found->read.at[0]);
+}
+
+static int undeclared_write(const char *name, const struct sandbox_refusals *found, struct err *e)
+{
+    err_set(e, ERR_N111, "%s tried to write %s, which is not among its outputs", name, found->write.at[0]);
+    return err_hint(e, "declare it as an output; put temporary files under $TMPDIR; a tool that writes beside its "
+                       "output and renames needs a folder of its own for that output");
+}
+
+/* Runs the command once more, traced: only then is it known which file the sandbox kept from it. */
+static bool find_refusals(struct run *r, struct job *job, struct sandbox_refusals *found)
+{
+    int64_t took = os_monotonic_ns() - job->start_ns;
+    struct err ignored = {0};
+    if (!job->sandbox || r->stopping || took > TRACE_LIMIT_NS / 2 || (run_node(r, job->node)->flags & NODE_MEASURES))
+        return false;
+    if (sandbox_find_refusals(&job->how, r->options->root, 2 * took + 2 * RUN_GRACE_NS, r->arena, found,
+                              &ignored) < 0)
+        err_release(&ignored);
+    return found->read.len > 0 || found->write.len > 0;
+}
+
+static int command_failed(const char *name, const struct os_exit *status, struct err *e)
+{
+    if (status->signal)
+        return err_set(e, ERR_N101, "%s was ended by signal %d (%s)", name, status->signal, strsignal(status->signal));
+    return err_set(e, ERR_N101, "%s failed with exit status %d", name, status->code);
+}
+
+int run_explain_failure(struct run *r, struct job *job, const struct os_exit *status, struct err *e)
+{
+    const struct node *n = run_node(r, job->node);
+    const char *name = node_name(run_graph(r), job->node);
+    struct sandbox_refusals found = {0};
+    if (job->timed_out)
+        timed_out(name, n, e);
+    else if (job->flooded)
+        flooded(name, e);
+    else if (status->code == 3 && gate_is_prover(run_graph(r), job->node))
+        refused(name, e);
+    else if (find_refusals(r, job, &found) && found.read.len > 0)
+        undeclared_read(name, &found, e);
+    else if (found.write.len > 0)
+        undeclared_write(name, &found, e);
+    else
+        command_failed(name, status, e);
+    err_at(e, node_place(run_graph(r), job->node));
+    note_command(job, e);
+    sandbox_refusals_release(&found);
+    return -1;
+}

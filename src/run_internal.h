@@ -1,0 +1,167 @@
+/* What the files of run share. */
+#ifndef SPAK_RUN_INTERNAL_H
+#define SPAK_RUN_INTERNAL_H
+
+#include "run.h"
+#include "sandbox.h"
+
+#include <poll.h>
+
+#define RUN_OUTPUT_LIMIT_BYTES (64u << 20)
+#define RUN_OUTPUT_KEPT_BYTES (1u << 16) /* of a command that printed more than the limit */
+#define RUN_GRACE_NS (2 * INT64_C(1000000000))
+#define RUN_TICK_NS (200 * INT64_C(1000000))
+
+/* A command that runs. */
+struct job {
+    uint32_t node;
+    pid_t pid;
+    int pidfd;
+    int pipe_fd; /* what it prints, -1 for console commands and after the end */
+    int64_t start_ns;
+    int64_t started_wall_ns; /* by the file system's clock: the change time of its own temporary folder */
+    int64_t deadline_ns; /* 0: none */
+    int64_t kill_ns;     /* when SIGTERM turns into SIGKILL, 0: not being ended */
+    bool timed_out;
+    bool flooded;
+    struct buf output;
+    struct arena arena; /* argv, env and the rest of `how` */
+    struct os_spawn how;
+    struct sandbox *sandbox; /* NULL: runs outside */
+    char *tmp;               /* its own folder, removed afterwards */
+    struct job *next;
+};
+
+/* A node whose end is to be written down before it is told. */
+struct ended {
+    uint32_t node;
+    enum node_status status;
+    struct node_state *state; /* NULL: leaves no trace in the store */
+    bool reusable;            /* also a record under its base key */
+    struct buf output;
+    struct err error;
+    struct err warning;
+    struct ended *next;
+};
+
+/* A driver whose function was started: it waits for `open` of the nodes it asked for. */
+struct driver {
+    uint32_t node;
+    struct ids asked;    /* all of them, in order */
+    size_t answered;     /* how many of `asked` its function has seen */
+    size_t open;
+    struct driver *next;
+};
+
+struct jobserver {
+    int take_fd; /* read without blocking; -1: no jobserver */
+    int give_fd;
+    int child_read_fd; /* what commands inherit */
+    int child_write_fd;
+    bool ours;
+    size_t held;
+    char tokens[1024];
+};
+
+struct run {
+    struct graph **graph_slot;
+    struct plan *plan;
+    const struct run_options *options;
+    struct run_result *result;
+    struct arena *arena;
+    uint32_t *waits;    /* for how many nodes each one waits */
+    bool *blocked;      /* something it depends on did not come about */
+    bool *dirty;        /* something it depends on was made again: decide again */
+    int64_t *weight_ns; /* the longest way from this node to the end */
+    uint32_t *pool_used;
+    size_t capacity;    /* entries in the arrays above */
+    struct ids ready;   /* wait for nothing, to be looked at */
+    size_t ready_next;
+    struct ids queue;   /* have to run: a heap, heaviest first */
+    struct ids measuring; /* have to run alone */
+    struct ids running;
+    struct job *jobs;
+    struct driver *drivers;
+    struct ended *ended, **ended_tail;
+    struct os_guard *guard;
+    struct jobserver jobserver;
+    int signal_fd;
+    bool alone;    /* what runs now tolerates nothing beside it */
+    bool stopping; /* nothing new starts */
+    bool starved;  /* the jobserver has no token for a node that could start */
+    int64_t begin_ns;
+    int64_t tick_ns;
+    int64_t known_ns; /* what nodes still to run took the last time, together */
+    const char *sandbox_text;
+};
+
+static inline const struct graph *run_graph(const struct run *r)
+{
+    return r->plan->graph;
+}
+static inline const struct node *run_node(const struct run *r, uint32_t node)
+{
+    return &r->plan->graph->nodes[node];
+}
+
+/* run_queue.c: what may start now. */
+void run_queue_push(struct run *r, uint32_t node);
+/* The next node to start, GRAPH_NONE when none may. */
+uint32_t run_queue_pop(struct run *r);
+void run_queue_started(struct run *r, uint32_t node);
+void run_queue_ended(struct run *r, uint32_t node);
+void run_weigh(struct run *r);
+
+/* run_child.c: from a node to a process. */
+int run_start(struct run *r, uint32_t node, struct err *e);
+void run_job_free(struct job *job);
+/* Takes what the command printed so far; false when the pipe was closed. */
+bool run_job_read(struct job *job);
+/* Asks the command to end, and gives it no choice when asked before. */
+void run_job_end(struct job *job, int64_t now_ns);
+
+/* run_policy.c: the closed world of a command. */
+const char *const *run_argv(struct run *r, uint32_t node, struct job *job, struct err *e);
+const char *const *run_env(struct run *r, uint32_t node, struct job *job);
+int run_policy(struct run *r, uint32_t node, struct job *job, struct err *e);
+
+/* run_finish.c: what a command left behind. */
+void run_finish_job(struct run *r, struct job *job, const struct os_exit *status);
+int run_write(struct run *r, uint32_t node, struct err *e);
+int run_restore(struct run *r, uint32_t node, struct err *e);
+void run_remove_outputs(struct run *r, uint32_t node);
+struct node_state *run_state(struct run *r, uint32_t node, bool failed);
+int run_collect_outputs(struct run *r, uint32_t node, bool must, struct action_record *record, struct err *e);
+
+/* run_depfile.c: what a command read beyond its inputs. */
+int run_take_depfile(struct run *r, struct job *job, struct action_record *record, struct err *e);
+
+/* run_error.c: why a command failed, in words. */
+int run_explain_failure(struct run *r, struct job *job, const struct os_exit *status, struct err *e);
+
+/* run_driver.c */
+int run_driver_step(struct run *r, uint32_t node, struct err *e);
+void run_driver_answer(struct run *r, uint32_t node);
+void run_drivers_free(struct run *r);
+
+/* run_jobserver.c */
+int jobserver_open(struct jobserver *s, const struct run_options *o, bool serve, struct err *e);
+/* True when one more command may run beside `running` others. */
+bool jobserver_take(struct jobserver *s, size_t running);
+void jobserver_give(struct jobserver *s, size_t running);
+void jobserver_close(struct jobserver *s);
+
+/* run_signal.c */
+int run_signals_open(struct run *r, struct err *e);
+/* Reads what came in and acts. */
+void run_signals_take(struct run *r);
+void run_signals_close(struct run *r);
+
+/* run.c */
+struct ended *run_end(struct run *r, uint32_t node, enum node_status status);
+void run_event(struct run *r, enum run_event_kind kind, uint32_t node, const struct ended *ended);
+/* Takes a grown graph in. */
+void run_reserve(struct run *r, const struct graph *g);
+void run_add_nodes(struct run *r, const struct ids *added);
+
+#endif

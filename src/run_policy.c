@@ -1,0 +1,249 @@
+#include "run_internal.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* Where a command without a slash is looked for; also its own PATH. */
+static const char command_path[] = "/usr/local/bin:/usr/bin:/bin";
+
+static char *absolute(struct run *r, struct arena *arena, const char *path)
+{
+    return os_join(arena, r->options->root, path);
+}
+
+/* ${root}, ${tmp} and ${out} are filled in here and not before, so that no key holds a path of this machine. */
+static const char *fill(struct run *r, const struct node *n, struct job *job, const char *text)
+{
+    const char *const names[] = {"${root}", "${tmp}", "${out}"};
+    const char *out = n->dir ? absolute(r, &job->arena, r->options->out_dir) : r->options->out_dir;
+    const char *const values[] = {r->options->root, job->tmp, out};
+    struct buf filled = {0};
+    if (!strstr(text, "${"))
+        return text;
+    while (*text) {
+        size_t i = 0;
+        while (i < ARRAY_LEN(names) && !text_starts_with(text, names[i]))
+            i++;
+        if (i < ARRAY_LEN(names)) {
+            buf_addstr(&filled, values[i]);
+            text += strlen(names[i]);
+        } else {
+            buf_addch(&filled, *text++);
+        }
+    }
+    char *kept = arena_strdup(&job->arena, buf_text(&filled));
+    buf_release(&filled);
+    return kept;
+}
+
+static const char *find_program(struct arena *arena, const char *name)
+{
+    struct str rest = str_of(command_path), dir;
+    while (str_split(&rest, ':', &dir)) {
+        char *path = arena_printf(arena, "%.*s/%s", (int)dir.len, dir.ptr, name);
+        if (access(path, X_OK) == 0)
+            return path;
+    }
+    return NULL;
+}
+
+static const char *program_path(struct run *r, uint32_t node, struct job *job, const char *name,
+                                struct err *e)
+{
+    if (strchr(name, '/'))
+        return run_node(r, node)->dir ? absolute(r, &job->arena, name) : name;
+    const char *path = find_program(&job->arena, name);
+    if (!path) {
+        err_set(e, ERR_N107, "cannot run %s: it is not in %s", name, command_path);
+        err_hint(e, "name it by its path, or find it with tool(\"%s\")", name);
+    }
+    return path;
+}
+
+const char *const *run_argv(struct run *r, uint32_t node, struct job *job, struct err *e)
+{
+    const struct graph *g = run_graph(r);
+    const struct node *n = &g->nodes[node];
+    const char **argv = arena_alloc(&job->arena, (n->argv.len + 1) * sizeof *argv);
+    for (uint32_t i = 0; i < n->argv.len; i++)
+        argv[i] = fill(r, n, job, slice_text(g, n->argv, i));
+    if (!argv[0]) {
+        err_set(e, ERR_N107, "%s has an empty command", node_name(g, node));
+        return NULL;
+    }
+    argv[0] = program_path(r, node, job, argv[0], e);
+    return argv[0] ? argv : NULL;
+}
+
+/* A command that brings its own workers gets the jobserver, so that all together stay below -j. */
+static void add_jobserver(struct run *r, struct job *job, struct strs *env)
+{
+    struct jobserver *s = &r->jobserver;
+    if (!(run_node(r, job->node)->flags & NODE_JOBSERVER) || s->child_read_fd < 0)
+        return;
+    int *fds = arena_alloc(&job->arena, 2 * sizeof *fds);
+    fds[0] = s->child_read_fd;
+    fds[1] = s->child_write_fd;
+    job->how.keep_fds = fds;
+    job->how.keep_count = fds[0] == fds[1] ? 1 : 2;
+    strs_push(env, arena_printf(&job->arena, "MAKEFLAGS= -j%d --jobserver-auth=%d,%d",
+                                r->options->jobs, fds[0], fds[1]));
+}
+
+static bool is_set(const struct strs *env, const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i < env->len; i++)
+        if (!strncmp(env->at[i], name, len) && env->at[i][len] == '=')
+            return true;
+    return false;
+}
+
+static void add_default(struct job *job, struct strs *env, const char *name, const char *value)
+{
+    if (!is_set(env, name))
+        strs_push(env, arena_printf(&job->arena, "%s=%s", name, value));
+}
+
+/* The whole environment: nothing of the user's gets through. The date is the first that every archive format can hold. */
+const char *const *run_env(struct run *r, uint32_t node, struct job *job)
+{
+    const struct graph *g = run_graph(r);
+    const struct node *n = &g->nodes[node];
+    struct strs env = {0};
+    for (uint32_t i = 0; i + 1 < n->env.len; i += 2)
+        strs_push(&env, arena_printf(&job->arena, "%s=%s", slice_text(g, n->env, i),
+                                     fill(r, n, job, slice_text(g, n->env, i + 1))));
+    add_default(job, &env, "HOME", job->tmp);
+    add_default(job, &env, "LC_ALL", "C.UTF-8");
+    add_default(job, &env, "PATH", command_path);
+    add_default(job, &env, "SOURCE_DATE_EPOCH", "315532800");
+    add_default(job, &env, "TMPDIR", job->tmp);
+    add_default(job, &env, "TZ", "UTC");
+    add_jobserver(r, job, &env);
+    const char *const *kept = arena_memdup(&job->arena, env.at, (env.len + 1) * sizeof *env.at);
+    strs_release(&env);
+    return kept;
+}
+
+static bool is_below(const char *path, const char *folder)
+{
+    size_t len = strlen(folder);
+    return !strncmp(path, folder, len) && (path[len] == '/' || path[len] == '\0');
+}
+
+/* A tool outside the system's folders brings its libraries beside it: /opt/x/bin/tool may read /opt/x. Never a folder that holds the
+ * project, as a tool in a home directory's bin would. */
+static const char *tool_prefix(struct run *r, struct arena *arena, const char *path)
+{
+    char *bin = os_dirname(arena, path);
+    char *prefix = os_dirname(arena, bin);
+    const char *last = strrchr(bin, '/');
+    bool is_bin = last && (!strcmp(last, "/bin") || !strcmp(last, "/libexec"));
+    if (!is_bin || !strcmp(prefix, "/") || is_below(r->options->root, prefix))
+        return path;
+    return prefix;
+}
+
+static void read_tools(struct run *r, const struct node *n, struct job *job, struct strs *read)
+{
+    const struct graph *g = run_graph(r);
+    for (uint32_t i = 0; i < n->tools.len; i++) {
+        const struct tool *tool = &g->tools[slice_id(g, n->tools, i)];
+        strs_push(read, tool_prefix(r, &job->arena, absolute(r, &job->arena, graph_text(g, tool->path))));
+        for (uint32_t k = 0; k < tool->files.len; k++) {
+            const char *file = absolute(r, &job->arena, slice_text(g, tool->files, k));
+            strs_push(read, file);
+        }
+    }
+}
+
+static void read_artifacts(struct run *r, struct slice s, struct job *job, struct strs *read)
+{
+    const struct graph *g = run_graph(r);
+    for (uint32_t i = 0; i < s.len; i++)
+        strs_push(read, absolute(r, &job->arena, artifact_path(g, slice_id(g, s, i))));
+}
+
+static void add_reads(struct run *r, const struct node *n, struct job *job, struct strs *read)
+{
+    const struct graph *g = run_graph(r);
+    for (const char *const *path = sandbox_system_paths(); *path; path++)
+        strs_push(read, *path);
+    read_tools(r, n, job, read);
+    read_artifacts(r, n->inputs, job, read);
+    read_artifacts(r, n->order_only, job, read);
+    read_artifacts(r, n->proofs, job, read);
+    if (n->guide != GRAPH_NONE)
+        strs_push(read, absolute(r, &job->arena, artifact_path(g, n->guide)));
+    for (uint32_t i = 0; i < n->reads.len; i++)
+        strs_push(read, absolute(r, &job->arena, slice_text(g, n->reads, i)));
+}
+
+/* Outside the folder of outputs there may be files that no declaration names, and the folder itself holds the engine's state. */
+static bool owns_folder(struct run *r, uint32_t node, const char *folder)
+{
+    const struct graph *g = run_graph(r);
+    if (!is_below(folder, r->options->out_dir) || !strcmp(folder, r->options->out_dir))
+        return false;
+    for (uint32_t i = 0; i < g->artifact_count; i++)
+        if (g->artifacts[i].producer != node && is_below(artifact_path(g, i), folder))
+            return false;
+    return true;
+}
+
+/* A file is reserved, or its folder given where nobody else lives in it: sandbox.h says why there are two ways. */
+static int write_file(struct run *r, const struct node *n, struct job *job, const char *path,
+                      struct strs *write, struct err *e)
+{
+    const struct graph *g = run_graph(r);
+    const char *folder = os_dirname(&job->arena, path);
+    if (owns_folder(r, job->node, folder)) {
+        strs_push(write, absolute(r, &job->arena, folder));
+        return 0;
+    }
+    if (n->stdout_to && !strcmp(graph_text(g, n->stdout_to), path))
+        return 0;
+    strs_push(write, absolute(r, &job->arena, path));
+    return sandbox_reserve(path, e);
+}
+
+static int add_writes(struct run *r, const struct node *n, struct job *job, struct strs *write,
+                      struct err *e)
+{
+    const struct graph *g = run_graph(r);
+    strs_push(write, job->tmp);
+    for (uint32_t i = 0; i < n->outputs.len; i++) {
+        const struct artifact *a = &g->artifacts[slice_id(g, n->outputs, i)];
+        const char *path = graph_text(g, a->path);
+        if (a->flags & ARTIFACT_DIRECTORY)
+            strs_push(write, absolute(r, &job->arena, path));
+        else if (write_file(r, n, job, path, write, e) < 0)
+            return -1;
+    }
+    return n->depfile ? write_file(r, n, job, graph_text(g, n->depfile), write, e) : 0;
+}
+
+int run_policy(struct run *r, uint32_t node, struct job *job, struct err *e)
+{
+    const struct node *n = run_node(r, node);
+    struct strs read = {0}, write = {0};
+    if (!r->options->sandbox || (n->flags & NODE_UNSANDBOXED))
+        return 0;
+    add_reads(r, n, job, &read);
+    if (strchr(job->how.argv[0], '/'))
+        strs_push(&read, absolute(r, &job->arena, job->how.argv[0]));
+    int rc = add_writes(r, n, job, &write, e);
+    if (rc == 0) {
+        struct sandbox_policy policy = {
+            .read = read.at,
+            .write = write.at,
+            .network = n->flags & NODE_NETWORK,
+            .devices = (n->flags & NODE_DEVICE) && !(n->flags & NODE_OUTER),
+        };
+        rc = sandbox_prepare(&policy, &job->sandbox, e);
+    }
+    strs_release(&read);
+    strs_release(&write);
+    return rc;
+}
