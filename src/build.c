@@ -1,0 +1,151 @@
+#include "build.h"
+
+#include "sandbox.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int make_plan(struct session *s, const struct build_options *o, struct build_report *report,
+                     struct err *e)
+{
+    struct plan_options options = session_plan_options(s);
+    options.force = o->force;
+    report->plan = plan_make(s->graph, report->roots.at, report->roots.len, &options, s->arena, e);
+    return report->plan ? 0 : -1;
+}
+
+int build_plan(struct session *s, const struct build_options *o, const struct strs *names,
+               struct build_report *report, struct err *e)
+{
+    int64_t begin = os_monotonic_ns();
+    if (session_targets(s, names, &report->roots, e) < 0 || make_plan(s, o, report, e) < 0)
+        return -1;
+    report->plan_ns = os_monotonic_ns() - begin;
+    return 0;
+}
+
+/* A driver's function lives in the Lua state. The snapshot has none, so the spakfile is evaluated and everything is planned anew; ids
+ * of asked nodes do not survive that, so roots are found again by name. */
+static int load_drivers(struct session *s, const struct build_options *o, struct build_report *report,
+                        struct err *e)
+{
+    struct strs names = {0};
+    if (s->script || !plan_needs_drivers(report->plan))
+        return 0;
+    for (size_t i = 0; i < report->roots.len; i++)
+        strs_push(&names, arena_strdup(s->arena, node_name(s->graph, report->roots.at[i])));
+    plan_free(report->plan);
+    report->plan = NULL;
+    report->roots.len = 0;
+    s->why_evaluated = "a driver has to run";
+    int rc = session_evaluate(s, e);
+    if (rc == 0)
+        rc = build_plan(s, o, &names, report, e);
+    strs_release(&names);
+    return rc;
+}
+
+static int execute(struct session *s, const struct build_options *o, struct build_report *report,
+                   struct err *e)
+{
+    int64_t begin = os_monotonic_ns();
+    struct run_options options = {
+        .root = s->root,
+        .state_dir = s->state_dir,
+        .out_dir = s->out_dir,
+        .store = s->store,
+        .cache = s->cache,
+        .jobs = o->jobs > 0 ? o->jobs : os_cores(),
+        .jobs_given = o->jobs > 0,
+        .keep_going = o->keep_going,
+        .sandbox = o->sandbox && sandbox_supported(NULL) != SANDBOX_NONE,
+        .makeflags = getenv("MAKEFLAGS"),
+        .event = o->event,
+        .event_ctx = o->event_ctx,
+        .driver = session_driver,
+        .driver_ctx = s,
+    };
+    uint32_t nodes = s->graph->node_count;
+    int rc = run_execute(&s->graph, report->plan, &options, &report->result, e);
+    report->run_ns = os_monotonic_ns() - begin;
+    if (rc == 0 && s->graph->node_count != nodes)
+        rc = session_save(s, e);
+    return rc;
+}
+
+static bool anything_ran(const struct run_result *result)
+{
+    const struct run_progress *n = &result->counts;
+    return n->ran + n->failed + n->refused + n->restored + n->interrupted > 0;
+}
+
+static void trace_one(struct session *s, const struct build_options *o, struct build_report *report,
+                      uint32_t node)
+{
+    struct build_trace *trace = &report->traces[report->trace_count++];
+    const char *sandbox = "none";
+    if (o->sandbox)
+        sandbox_supported(&sandbox);
+    struct trace_run run = {
+        .graph = s->graph,
+        .outcomes = report->result.outcomes,
+        .target = node_name(s->graph, node),
+        .target_node = node,
+        .root = s->root,
+        .out_dir = s->out_dir,
+        .machine = s->machine,
+        .sandbox = sandbox,
+        .engine_version = o->engine_version,
+        .failed = report->result.counts.failed + report->result.counts.refused > 0,
+        .interrupted = report->result.interrupted,
+        .store = s->store,
+        .cache = s->cache,
+        .params = s->script_options.params,
+        .wall_ns = report->run_ns,
+    };
+    trace->target = run.target;
+    trace_commit(&run, s->arena, &trace->result, &trace->error);
+}
+
+/* A trace that cannot be written is told, and does not take the build's result away. */
+static void write_traces(struct session *s, const struct build_options *o, struct build_report *report)
+{
+    int64_t begin = os_monotonic_ns();
+    report->traces = xcalloc(report->roots.len + 1, sizeof *report->traces);
+    if (!o->trace || !anything_ran(&report->result) ||
+        !strcmp(graph_text(s->graph, s->graph->trace_to), "off"))
+        return;
+    for (size_t i = 0; i < report->roots.len; i++)
+        if (s->graph->nodes[report->roots.at[i]].flags & NODE_TARGET)
+            trace_one(s, o, report, report->roots.at[i]);
+    report->trace_ns = os_monotonic_ns() - begin;
+}
+
+int build_run(struct session *s, const struct build_options *o, struct build_report *report, struct err *e)
+{
+    if (load_drivers(s, o, report, e) < 0 || execute(s, o, report, e) < 0)
+        return -1;
+    if (build_status(report) == 0 && session_sweep(s, report->result.outcomes, &report->swept, e) < 0)
+        return -1;
+    write_traces(s, o, report);
+    return 0;
+}
+
+int build_status(const struct build_report *report)
+{
+    if (report->result.interrupted)
+        return ERR_INTERRUPT;
+    if (report->result.counts.refused > 0)
+        return ERR_PROTOCOL;
+    return report->result.counts.failed > 0 ? ERR_NODE : 0;
+}
+
+void build_release(struct build_report *report)
+{
+    for (size_t i = 0; i < report->trace_count; i++)
+        err_release(&report->traces[i].error);
+    free(report->traces);
+    plan_free(report->plan);
+    ids_release(&report->roots);
+    strs_release(&report->swept);
+}

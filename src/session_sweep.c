@@ -1,0 +1,103 @@
+#include "session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The value "outputs" of the store lists what the graph of the last build makes: `path`, tab, `node`, tab, the driver that asked for the
+ * node or nothing. What stands there and not in the graph of today was made by us for a declaration that is gone. */
+#define LIST_NAME "outputs"
+
+struct made {
+    const char *path, *node, *driver;
+};
+
+static bool parse_made(struct arena *arena, struct str line, struct made *out)
+{
+    struct str rest = line, path, node, driver = {"", 0};
+    if (!str_split(&rest, '\t', &path) || !str_split(&rest, '\t', &node))
+        return false;
+    str_split(&rest, '\t', &driver);
+    out->path = arena_strndup(arena, path.ptr, path.len);
+    out->node = arena_strndup(arena, node.ptr, node.len);
+    out->driver = arena_strndup(arena, driver.ptr, driver.len);
+    return true;
+}
+
+static void list_outputs(const struct graph *g, struct buf *out)
+{
+    for (uint32_t i = 0; i < g->node_count; i++) {
+        const struct node *n = &g->nodes[i];
+        bool asked = (n->flags & NODE_ASKED) && n->driver < g->node_count;
+        for (uint32_t k = 0; k < n->outputs.len; k++)
+            buf_addf(out, "%s\t%s\t%s\n", artifact_path(g, slice_id(g, n->outputs, k)), node_name(g, i),
+                     asked ? node_name(g, n->driver) : "");
+    }
+}
+
+/* A driver that did not run today may still ask for what it asked for before. */
+static bool may_be_asked(const struct session *s, const struct outcome *outcomes, const struct made *m)
+{
+    uint32_t driver = *m->driver ? graph_find_node(s->graph, m->driver) : GRAPH_NONE;
+    return driver != GRAPH_NONE && outcomes[driver].status != STATUS_RAN;
+}
+
+static bool is_gone(const struct session *s, const struct outcome *outcomes, const struct made *m)
+{
+    uint32_t artifact = graph_find_artifact(s->graph, m->path);
+    bool declared = artifact != GRAPH_NONE;
+    return !declared && text_starts_with(m->path, "out/") && !text_starts_with(m->path, "out/.spak") &&
+           !may_be_asked(s, outcomes, m);
+}
+
+/* Only what is on disk as we left it is ours to remove. */
+static int is_ours(struct session *s, const struct made *m, bool *ours, struct err *e)
+{
+    struct node_state state;
+    bool found, exists;
+    struct digest now;
+    *ours = false;
+    if (store_get_node(s->store, m->node, s->arena, &state, &found, e) < 0)
+        return -1;
+    for (size_t i = 0; found && i < state.record.output_count; i++) {
+        if (strcmp(state.record.outputs[i].path, m->path))
+            continue;
+        if (hash_cache_digest(s->cache, m->path, &now, &exists, e) < 0)
+            return -1;
+        *ours = exists && digest_equal(&now, &state.record.outputs[i].digest);
+    }
+    return 0;
+}
+
+static int sweep_list(struct session *s, const struct outcome *outcomes, struct str list,
+                      struct strs *removed, struct err *e)
+{
+    struct str line;
+    struct made m;
+    while (str_split(&list, '\n', &line)) {
+        bool ours;
+        if (!parse_made(s->arena, line, &m) || !is_gone(s, outcomes, &m))
+            continue;
+        if (is_ours(s, &m, &ours, e) < 0 || (ours && os_remove(m.path, e) < 0))
+            return -1;
+        if (ours)
+            strs_push(removed, m.path);
+    }
+    return 0;
+}
+
+int session_sweep(struct session *s, const struct outcome *outcomes, struct strs *removed, struct err *e)
+{
+    struct buf before = {0}, now = {0};
+    bool found = false;
+    list_outputs(s->graph, &now);
+    int rc = store_get_value(s->store, LIST_NAME, &before, &found, e);
+    bool same = before.len == now.len && (now.len == 0 || !memcmp(before.ptr, now.ptr, now.len));
+    if (rc == 0 && !same) {
+        rc = sweep_list(s, outcomes, (struct str){buf_text(&before), before.len}, removed, e);
+        if (rc == 0)
+            rc = store_put_value(s->store, LIST_NAME, buf_text(&now), now.len, e);
+    }
+    buf_release(&before);
+    buf_release(&now);
+    return rc;
+}
