@@ -5,9 +5,9 @@
  * [panel][k][column], the last one of as many vectors as it needs, filled up with zeros; a block of
  * a, BLOCK_M x BLOCK_K, is copied row by row at a pitch known when this is compiled, so that a
  * micro-kernel reaches each of its rows from one pointer. The micro-kernel holds GEMM_ROWS x
- * GEMM_VECS vectors of c in registers; there is one for every number of rows and vectors up to
- * these, so no row is computed in vain, and a panel whose last vector is not full goes to c through
- * a scratch tile.
+ * GEMM_VECS vectors of c in registers; a narrower panel takes more rows. There is one kernel for
+ * every number of rows, so none is computed in vain; a panel whose last vector is not full goes to
+ * c through a scratch tile.
  *
  * The file includes itself: the first pass defines the blocking and then makes the second pass once
  * for each instruction set, with GEMM_* naming it. Prohibited here: threads, allocation, statics.
@@ -34,7 +34,7 @@
 #define BLOCK_N 1536
 #endif
 #ifndef BLOCK_K
-#define BLOCK_K 256
+#define BLOCK_K 512
 #endif
 #if BLOCK_M < 1 || BLOCK_M > 4096 || BLOCK_K < 1 || BLOCK_K > 4096
 #error "gemm_tile: BLOCK_M and BLOCK_K are 1..4096"
@@ -82,6 +82,15 @@ static inline int64_t gemm_min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* n cut into as few steps of at most `limit` as can be, these as equal as multiples of unit can be
+ */
+static inline int64_t gemm_step(int64_t n, int64_t limit, int64_t unit)
+{
+    int64_t steps = (n + limit - 1) / limit, even = (n + steps - 1) / steps;
+
+    return gemm_min(limit, (even + unit - 1) / unit * unit);
+}
+
 /* a tile of c from scratch: copied the first time, added later */
 static inline void gemm_edge(float *c, int64_t pitch, const float *edge, int64_t columns, int64_t m,
                              int64_t n, int add)
@@ -107,12 +116,12 @@ static inline void gemm_edge(float *c, int64_t pitch, const float *edge, int64_t
 #ifdef TILE_ROWS
 #define GEMM_ROWS TILE_ROWS
 #else
-#define GEMM_ROWS 14
+#define GEMM_ROWS 6
 #endif
 #ifdef TILE_VECS
 #define GEMM_VECS TILE_VECS
 #else
-#define GEMM_VECS 2
+#define GEMM_VECS 4
 #endif
 #define GEMM_TARGET __attribute__((target("avx512f,avx2,fma")))
 #include "gemm_tile.h"
@@ -178,7 +187,7 @@ static inline __attribute__((always_inline)) GEMM_TARGET void
 GEMM_FN(gemm_micro)(const float *a, const float *b, int64_t b_pitch, int64_t k, float *c,
                     int64_t c_pitch, int add, int rows, int vecs)
 {
-    VF acc[GEMM_ROWS][GEMM_VECS] = {0};
+    VF acc[GEMM_ROWS_MAX][GEMM_VECS] = {0};
 
     GEMM_UNROLL
     for (int r = 0; r < rows; r++)
@@ -209,15 +218,21 @@ GEMM_FN(gemm_micro)(const float *a, const float *b, int64_t b_pitch, int64_t k, 
     }
 }
 
-/* the micro-kernel for m rows, 1 <= m <= GEMM_ROWS */
+/* rows of a register tile: a panel of few vectors takes as many more as there are registers */
+static inline int64_t GEMM_FN(gemm_height)(int64_t vecs)
+{
+    return gemm_min(GEMM_ROWS_MAX, GEMM_ROWS * GEMM_VECS / vecs);
+}
+
+/* the micro-kernel for m rows, 1 <= m <= gemm_height(vecs) */
 static inline __attribute__((always_inline)) GEMM_TARGET void
 GEMM_FN(gemm_rows)(const float *a, const float *b, int64_t b_pitch, int64_t k, float *c,
                    int64_t c_pitch, int add, int64_t m, int vecs)
 {
 #define GEMM_CASE(r)                                                                               \
     case r:                                                                                        \
-        if (r <= GEMM_ROWS)                                                                        \
-            GEMM_FN(gemm_micro)(a, b, b_pitch, k, c, c_pitch, add, r <= GEMM_ROWS ? r : 1, vecs);  \
+        if (r <= GEMM_ROWS * GEMM_VECS / vecs)                                                     \
+            GEMM_FN(gemm_micro)(a, b, b_pitch, k, c, c_pitch, add, r, vecs);                       \
         break
     switch (m) {
         GEMM_CASE(1);
@@ -264,9 +279,10 @@ static void GEMM_FN(gemm_panel)(struct gemm *g, const float *b, int64_t b_pitch,
                                 int64_t n, int64_t k, float *c, int64_t c_pitch, int add)
 {
     int64_t vecs = (n + GEMM_W - 1) / GEMM_W, columns = vecs * GEMM_W;
+    int64_t height = GEMM_FN(gemm_height)(vecs);
 
-    for (int64_t i = 0; i < m; i += GEMM_ROWS) {
-        int64_t rows = gemm_min(GEMM_ROWS, m - i);
+    for (int64_t i = 0; i < m; i += height) {
+        int64_t rows = gemm_min(height, m - i);
         const float *a = g->a + i * GEMM_PITCH;
 
         if (n == columns) {
@@ -332,14 +348,16 @@ static void GEMM_FN(gemm_block)(const struct gemm_part *p, struct gemm *g, int64
 
 static void GEMM_FN(gemm_multiply)(const struct gemm_part *p, struct gemm *g)
 {
+    int64_t m_step = gemm_step(p->m, BLOCK_M, GEMM_ROWS), k_step = gemm_step(p->k, BLOCK_K, 1);
+
     for (int64_t j = 0; j < p->n; j += BLOCK_N) {
         int64_t n = gemm_min(BLOCK_N, p->n - j);
 
-        for (int64_t t = 0; t < p->k; t += BLOCK_K) {
-            int64_t k = gemm_min(BLOCK_K, p->k - t);
+        for (int64_t t = 0; t < p->k; t += k_step) {
+            int64_t k = gemm_min(k_step, p->k - t);
 
-            for (int64_t i = 0; i < p->m; i += BLOCK_M) {
-                int64_t m = gemm_min(BLOCK_M, p->m - i);
+            for (int64_t i = 0; i < p->m; i += m_step) {
+                int64_t m = gemm_min(m_step, p->m - i);
 
                 gemm_pack_a(p->a + i * p->a_pitch + t, p->a_pitch, m, k, g->a);
                 GEMM_FN(gemm_block)(p, g, i, m, j, n, t, k);
