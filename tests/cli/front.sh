@@ -58,7 +58,7 @@ test_unknown_verb_names_the_nearest() {
         # shellcheck disable=SC2086
         spak $words
         assert_exit 2
-        assert_contains err 'error[U101]' '"biuld"' 'did you mean "build"?'
+        assert_contains err 'error[U101]' 'biuld' 'did you mean spak build?'
     done
     spak xyzzy
     assert_exit 2
