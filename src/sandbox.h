@@ -8,11 +8,14 @@
  * one entry: rights to create files in a folder are rights over everybody's files there. So there are two ways, and a caller picks one an output:
  *
  * - Reserve it (sandbox_reserve): an empty file that the policy names and the command writes in place. The tightest: nothing else in its
- *   folder can be read, changed or removed. cc, as, ld, clang, nvcc, python's open, cp, tar, redirection and touch work so. What was not
- *   written is known afterwards (sandbox_still_reserved).
+ *   folder can be read, changed or removed. cc, as, ld, clang, python's open, cp, tar, redirection and touch work so. What was not
+ *   written is known afterwards (sandbox_still_reserved). A tool that keeps the mode of what it overwrites (cp without -p) makes no executable.
  * - Give it a folder: the policy names the folder and the command may do everything below it. Right for an output that is a folder, and for
  *   tools that write beside their output and rename: ar, ranlib, strip, sed -i, mv, install, ln, lld, mold. Give it when the folder has
  *   no output of another command and no source in it.
+ *
+ * Root loses, unless devices are asked for, the powers by which it could look into other processes or reach the kernel and the network
+ * past the rules; those over files the rules bind.
  *
  * What no policy covers: stat, readlink and access tell whether any file exists; mode, owner and times of a file may be changed by whom it belongs to;
  * a unix socket in the file system may be connected to; what /dev/shm holds is shared. A command's output must come through a pipe if it is to
