@@ -422,6 +422,7 @@ int sandbox_find_refusals(const struct os_spawn *how, const char *root, int64_t 
         return -1;
     t.how.stdin_fd = t.how.stdout_fd = t.how.stderr_fd = -1;
     t.how.same_group = false;
+    t.how.guard = NULL; /* EXITKILL is one */
     t.how.prepare = prepare_traced;
     t.how.prepare_ctx = &t;
     rc = trace_in_thread(&t, timeout_ns, e);
