@@ -44,12 +44,12 @@ enum sandbox_level sandbox_supported(const char **text);
  * Memory, file size and processes (all of the user's) are limits of setrlimit, 0 for none. There
  * are never core dumps. */
 struct sandbox_policy {
-    const char *const
-        *read; /* NULL-terminated; files, or folders with all below; missing ones are ignored */
-    const char *const
-        *write; /* folders with all below, or files that exist; a missing one is an error */
-    const char *const
-        *list; /* folders whose names may be listed, with those below, but not read; NULL: none */
+    /* Lists end with NULL. Files, or folders with all below; missing ones are ignored. */
+    const char *const *read;
+    /* Folders with all below, or files that exist; a missing one is an error. */
+    const char *const *write;
+    /* Folders whose names may be listed, with those below, but not read; may be NULL. */
+    const char *const *list;
     bool network;
     bool devices;          /* accelerators: /dev/nvidia*, /dev/dri, /dev/kfd */
     uint64_t memory_bytes; /* of address space */
