@@ -90,9 +90,20 @@ static int unknown_revision(struct trace *t, const char *revision, struct err *e
     return -1;
 }
 
+/* A message may come from a stranger, and its readers print it to terminals. */
+static char *printable(struct arena *arena, const char *text)
+{
+    char *out = arena_strdup(arena, text);
+    for (char *p = out; *p; p++)
+        if (((unsigned char)*p < 0x20 && *p != '\n') || *p == 0x7f)
+            *p = '?';
+    return out;
+}
+
 static void fill_entry(git_commit *commit, struct arena *arena, struct trace_entry *out)
 {
-    const char *message = git_commit_message(commit) ? git_commit_message(commit) : "";
+    const char *raw = git_commit_message(commit);
+    const char *message = printable(arena, raw ? raw : "");
     char hex[GIT_OID_HEXSZ + 1];
     git_oid_tostr(hex, sizeof(hex), git_commit_id(commit));
     const char *end = strchr(message, '\n');

@@ -15,6 +15,9 @@
     X(test)          \
     X(fsck)          \
     X(targets)       \
+    X(log)           \
+    X(show)          \
+    X(init)          \
     X(help)          \
     X(explain)       \
     X(version)       \
