@@ -1,5 +1,5 @@
 -- bench.json (raw samples) -> metrics.json: one line a metric with its interval, and the samples they came from.
-local samples = include "rules/step/samples.lua"
+local samples = include "samples.lua"
 
 return function(step)
   local study, bench = step.json "study", step.json "bench"

@@ -1,5 +1,5 @@
 -- The study on one page: as Markdown for reading, as a plain table for a terminal.
-local samples = include "rules/step/samples.lua"
+local samples = include "samples.lua"
 
 local function number(x)
   if x >= 100 then

@@ -1,6 +1,6 @@
 -- What the measurements say about the hypotheses and about every kernel against every baseline.
-local predict = include "rules/step/predict.lua"
-local samples = include "rules/step/samples.lua"
+local predict = include "predict.lua"
+local samples = include "samples.lua"
 
 -- Differences smaller than this are not worth a word, however sure they are.
 local MARGIN = 0.01

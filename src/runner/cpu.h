@@ -30,6 +30,7 @@ enum cpu_status {
     CPU_UNLOADABLE,
     CPU_REJECTED,   /* its check did not pass: not measured */
     CPU_IMPOSSIBLE, /* faster than the machine's own roofline */
+    CPU_UNMEASURED, /* the study leaves it out on this shape */
 };
 const char *cpu_status_name(enum cpu_status status);
 
@@ -41,7 +42,8 @@ struct cpu_shape {
     size_t elements[CPU_MAX_BUFFERS]; /* float32 each */
     double flops;
     double bytes;
-    bool exact; /* integer fill must come out bit-equal */
+    bool exact;          /* integer fill must come out bit-equal */
+    struct strs without; /* kernels that are too slow for this shape */
 };
 struct cpu_kernel {
     const char *name;

@@ -34,8 +34,12 @@ struct bench {
     size_t count;
 };
 
-static enum cpu_status status_from_check(const struct cpu_kernel *kernel)
+static enum cpu_status status_from_check(const struct cpu_shape *shape,
+                                         const struct cpu_kernel *kernel)
 {
+    for (size_t i = 0; i < shape->without.len; i++)
+        if (strcmp(shape->without.at[i], kernel->name) == 0)
+            return CPU_UNMEASURED;
     if (!kernel->check)
         return CPU_PASS;
     struct buf text = {0};
@@ -100,7 +104,7 @@ static int start_all(struct bench *b, const struct cpu_shape *shape, const struc
         struct contender *c = &b->contenders[i];
         c->child = (struct cpu_child){.pidfd = -1, .to_fd = -1, .from_fd = -1};
         c->count = 0;
-        c->status = status_from_check(c->kernel);
+        c->status = status_from_check(shape, c->kernel);
         if (c->status != CPU_PASS)
             continue;
         if (cpu_child_start(b->self, b->spec, shape, c->kernel, m, &c->child, e) < 0)

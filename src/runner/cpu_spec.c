@@ -3,11 +3,17 @@
 #include <string.h>
 
 static const char *const status_names[] = {
-    [CPU_PASS] = "PASS",           [CPU_WRONG] = "WRONG",
-    [CPU_UNWRITTEN] = "UNWRITTEN", [CPU_NOT_FINITE] = "NAN",
-    [CPU_CRASHED] = "CRASHED",     [CPU_HUNG] = "HUNG",
-    [CPU_REFUSED] = "REFUSED",     [CPU_UNLOADABLE] = "UNLOADABLE",
-    [CPU_REJECTED] = "REJECTED",   [CPU_IMPOSSIBLE] = "IMPOSSIBLE",
+    [CPU_PASS] = "PASS",
+    [CPU_WRONG] = "WRONG",
+    [CPU_UNWRITTEN] = "UNWRITTEN",
+    [CPU_NOT_FINITE] = "NAN",
+    [CPU_CRASHED] = "CRASHED",
+    [CPU_HUNG] = "HUNG",
+    [CPU_REFUSED] = "REFUSED",
+    [CPU_UNLOADABLE] = "UNLOADABLE",
+    [CPU_REJECTED] = "REJECTED",
+    [CPU_IMPOSSIBLE] = "IMPOSSIBLE",
+    [CPU_UNMEASURED] = "UNMEASURED",
 };
 
 const char *cpu_status_name(enum cpu_status status)
@@ -59,6 +65,10 @@ static int read_shape(const json_t *value, const char *path, struct arena *arena
     out->flops = json_num(value, "flops", 0);
     out->bytes = json_num(value, "bytes", 0);
     out->exact = json_is_true(json_object_get(value, "exact"));
+    const json_t *without = json_object_get(value, "without");
+    for (size_t i = 0; i < json_array_size(without); i++)
+        strs_push(&out->without,
+                  arena_strdup(arena, json_string_value(json_array_get(without, i))));
     for (size_t i = 0; i < dim_count; i++)
         out->dim[i] = json_integer_value(json_array_get(dims, i));
     for (size_t i = 0; i < spec->buffer_count; i++) {

@@ -25,6 +25,7 @@ struct named {
 struct step {
     struct named in[512], out[64], arg[64];
     size_t in_count, out_count, arg_count;
+    const char *script;
     struct err err; /* set by a function that failed; takes precedence over Lua's own message */
 };
 
@@ -247,10 +248,15 @@ static int load_file(lua_State *L, const char *path)
     return rc == LUA_OK ? 0 : lua_error(L);
 }
 
-/* A module of the rules; its path is an input of the command, or the sandbox refuses it. */
+/* A module that lies beside the step; it is an input of the command, or the sandbox refuses it. */
 static int lua_include(lua_State *L)
 {
-    load_file(L, luaL_checkstring(L, 1));
+    struct arena arena = {0};
+    const char *name = luaL_checkstring(L, 1);
+    char *path = os_join(&arena, os_dirname(&arena, step_of(L)->script), name);
+    lua_pushstring(L, path);
+    arena_release(&arena);
+    load_file(L, lua_tostring(L, -1));
     lua_call(L, 0, 1);
     return 1;
 }
@@ -308,7 +314,7 @@ static int body(lua_State *L)
                                          {"arg", step_arg},
                                          {"lint_guide", step_lint_guide},
                                          {NULL, NULL}};
-    const char *script = lua_touserdata(L, 1);
+    const char *script = step_of(L)->script;
     open_closed(L);
     load_file(L, script);
     lua_call(L, 0, 1);
@@ -319,7 +325,7 @@ static int body(lua_State *L)
     return 0;
 }
 
-static int run(struct step *step, const char *script)
+static int run(struct step *step)
 {
     lua_State *L = luaL_newstate();
     if (!L)
@@ -327,9 +333,8 @@ static int run(struct step *step, const char *script)
     lua_pushlightuserdata(L, step);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &step_key);
     lua_pushcfunction(L, body);
-    lua_pushlightuserdata(L, (void *)script);
     int class = 0;
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+    if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
         if (step->err.set)
             diag_print(&step->err, diag_form_for(stderr));
         else
@@ -370,5 +375,6 @@ int main(int argc, char **argv)
               stderr);
         return ERR_USAGE;
     }
-    return run(&step, argv[1]);
+    step.script = argv[1];
+    return run(&step);
 }

@@ -1,0 +1,100 @@
+-- A bench: kernels and baselines timed side by side. It needs the token of the study's guide and of the proofs that the guide rests on.
+use "step"
+local spec = include(rule_file "lib/spec.lua")
+
+local function contenders(arg)
+  local list = {}
+  for i, name in ipairs(arg.kernels) do
+    list[i] = spec.kernel(arg.name, name)
+  end
+  return list
+end
+
+-- What the later steps need to know of the study, as data.
+local function study_text(arg, op, kernels)
+  local hypotheses, entries = {}, {}
+  for _, name in ipairs(shared "guides"[arg.guide].hypotheses) do
+    local h = shared "hypotheses"[name]
+    hypotheses[#hypotheses + 1] = { name = name, because = h.because, predicts = h.predicts, rests_on = h.rests_on }
+  end
+  for i, kernel in ipairs(kernels) do
+    entries[i] = { name = kernel.name, threads = kernel.threads, library = kernel.library }
+  end
+  return json.pretty {
+    name = op.name, title = op.title, kernels = entries, baselines = json.array(arg.baselines), hypotheses = json.array(hypotheses),
+  }
+end
+
+local function measure(arg, op, kernels, stem)
+  local entries, inputs = {}, { op.reference }
+  for i, kernel in ipairs(kernels) do
+    entries[i] = { name = kernel.name, object = kernel.object, threads = kernel.threads, check = not kernel.library and kernel.check or nil }
+    inputs[#inputs + 1] = kernel.object
+    inputs[#inputs + 1] = kernel.check
+  end
+  local guide = shared "guides"[arg.guide]
+  node {
+    stem .. ".spec.json", name = ("bench/%s/spec"):format(arg.name), kind = "specification",
+    write = json.pretty(spec.make(op, arg.shapes, {
+      kernels = entries, control = arg.control, budget_s = arg.budget, min_blocks = arg.min_blocks, max_blocks = arg.max_blocks, timeout_s = arg.timeout,
+    })),
+  }
+  return node {
+    stem .. ".json",
+    name = "bench/" .. arg.name,
+    kind = "bench",
+    doc = op.title,
+    run = { "spak-cpu", "bench", stem .. ".spec.json", "--out", stem .. ".json" },
+    inputs = { stem .. ".spec.json", inputs },
+    phase = "inner",
+    measures = true,
+    guide = guide.file,
+    proofs = guide.proofs,
+    facts = { "cpu.model", "cores" },
+  }
+end
+
+local function make(arg)
+  local op, kernels = spec.op(arg.name), contenders(arg)
+  if not shared "guides"[arg.guide] then
+    fail(("no guide is called \"%s\""):format(arg.guide), { code = "unknown_name", field = "guide" })
+  end
+  for _, base in ipairs(arg.baselines) do
+    spec.kernel(arg.name, base)
+  end
+  local stem = "out/bench/" .. arg.name
+  node { stem .. ".study.json", name = ("bench/%s/study"):format(arg.name), kind = "specification", write = study_text(arg, op, kernels) }
+  measure(arg, op, kernels, stem)
+  step(("bench/%s/metrics"):format(arg.name)) {
+    kind = "metrics",
+    script = "step/metrics.lua",
+    modules = { "step/samples.lua" },
+    inputs = { study = stem .. ".study.json", bench = stem .. ".json" },
+    outputs = { metrics = metrics(stem .. ".metrics.json") },
+  }
+  local checks = {}
+  for i, kernel in ipairs(kernels) do
+    checks[i] = kernel.check
+  end
+  shared "benches"[arg.name] = { stem = stem, proofs = shared "guides"[arg.guide].proofs, checks = checks, title = op.title }
+end
+
+return {
+  name = "bench",
+  doc = "Times kernels and baselines in randomised, interleaved blocks in one process lifetime of the runner: fresh inputs and poisoned outputs for every launch, every "
+    .. "timed output checked, one kernel twice as the A/A control. Only kernels whose check passed are timed. The node is called bench/OP.",
+  shape = {
+    named = true,
+    name = { type = "string", doc = "the op" },
+    guide = { type = "string", required = true, doc = "the guide whose token it needs" },
+    kernels = { type = "strings", required = true, doc = "the variants to time" },
+    baselines = { type = "strings", required = true, doc = "those of them that the others are compared with" },
+    control = { type = "string", required = true, doc = "the variant that is timed twice" },
+    shapes = { type = "list", required = true, doc = "{ \"name\", B = 1, ... }" },
+    budget = { type = "number", default = 10, doc = "seconds for each shape" },
+    min_blocks = { type = "integer", default = 7, doc = "blocks at least, whatever the budget" },
+    max_blocks = { type = "integer", default = 40, doc = "blocks at most" },
+    timeout = { type = "number", default = 60, doc = "seconds a launch may take" },
+  },
+  make = make,
+}

@@ -1,0 +1,46 @@
+-- A hypothesis: why a design should win, what it rests on, and by how much it will. Stated before anything is measured.
+local predict = include(rule_file "step/predict.lua")
+
+local function make(arg)
+  local parsed, wrong = predict.parse(arg.predicts)
+  if not parsed then
+    fail(("`%s` is no prediction: %s"):format(arg.predicts, wrong), { field = "predicts" })
+  end
+  for _, law in ipairs(arg.rests_on) do
+    if not shared "invariants"[law] then
+      fail(("no invariant is called \"%s\""):format(law), { code = "unknown_name", word = law,
+        hint = "declare an invariant before the hypotheses that rest on it" })
+    end
+  end
+  local file = ("out/hypothesis/%s.json"):format(arg.name)
+  local entry = { name = arg.name, because = arg.because, rests_on = json.array(arg.rests_on), predicts = arg.predicts, doc = arg.doc }
+  local made = node {
+    traced(file), name = "hypothesis/" .. arg.name, kind = "hypothesis", doc = arg.doc or arg.because, write = json.pretty(entry), phase = "outer",
+  }
+  entry.file = file
+  shared "hypotheses"[arg.name] = entry
+  return made
+end
+
+return {
+  name = "hypothesis",
+  doc = "Why a design should win, the invariants it rests on, and a prediction that a measurement can falsify. Makes a small JSON file; the node is "
+    .. "called hypothesis/NAME.",
+  shape = {
+    named = true,
+    name = { type = "string", doc = "its name: STUDY/NAME" },
+    because = { type = "string", required = true, doc = "the reason" },
+    rests_on = { type = "strings", default = {}, doc = "names of invariants" },
+    predicts = { type = "string", required = true, doc = "speedup(a, b) >= 5, speedup(a, b, shape) >= 5, gflops(a) >= 100" },
+    doc = { type = "string", doc = "more about it; without it, the prose above" },
+  },
+  example = [[
+use "hypothesis"
+
+hypothesis "example/fused" {
+  because = "the unfused form writes and reads the scores again",
+  predicts = "speedup(fused, naive) >= 2",
+}
+]],
+  make = make,
+}

@@ -1,0 +1,51 @@
+-- The specification that spak-cpu reads: the part that checks and benches share.
+local spec = {}
+
+-- A shape as the study wrote it, { "name", B = 1, ... }, with everything that is computed from it.
+function spec.shape(op, given)
+  local values, elements = {}, {}
+  for i, dim in ipairs(op.dims) do
+    if math.type(given[dim]) ~= "integer" then
+      fail(("the shape \"%s\" of %s needs a whole number for `%s`"):format(tostring(given[1]), op.name, dim), { word = given[1] })
+    end
+    values[i] = given[dim]
+  end
+  for i, buffer in ipairs(op.buffers) do
+    elements[i] = math.tointeger(buffer[3](given))
+  end
+  return {
+    name = given[1], dims = values, elements = elements, flops = op.flops(given) + 0.0, bytes = op.bytes(given) + 0.0, exact = given.exact or false,
+    without = json.array(given.without or {}),
+  }
+end
+
+function spec.op(name)
+  local op = shared "ops"[name]
+  if not op then
+    fail(("no op is called \"%s\""):format(name), { code = "unknown_name", word = name, hint = "declare it with op \"" .. name .. "\" { ... } before" })
+  end
+  return op
+end
+
+function spec.kernel(study, name)
+  local kernel = shared "kernels"[study][name]
+  if not kernel then
+    fail(("%s has no kernel called \"%s\""):format(study, name), { code = "unknown_name", word = name, hint = "declare a kernel before it is measured" })
+  end
+  return kernel
+end
+
+-- The common part; `more` is added to it.
+function spec.make(op, shapes, more)
+  local buffers, list = {}, {}
+  for i, buffer in ipairs(op.buffers) do
+    buffers[i] = { name = buffer[1], role = buffer[2] }
+  end
+  for i, shape in ipairs(shapes) do
+    list[i] = spec.shape(op, shape)
+  end
+  more.op, more.buffers, more.shapes, more.reference, more.bound = op.name, buffers, list, op.reference, op.bound
+  return more
+end
+
+return spec
