@@ -40,13 +40,9 @@ static int output_missing(struct run *r, uint32_t node, const char *path, const 
 
 static int collect_folder(struct run *r, const char *path, struct output_record *out, struct err *e)
 {
-    bool exists;
-    struct digest stored;
     out->directory = true;
     out->mode = 0755;
-    if (store_put_tree(r->options->store, path, &stored, e) < 0)
-        return -1;
-    return hash_cache_digest(r->options->cache, path, &out->digest, &exists, e);
+    return store_put_tree(r->options->store, path, &out->digest, e);
 }
 
 static int collect_one(struct run *r, uint32_t node, const struct artifact *a, bool must,
