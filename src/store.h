@@ -2,7 +2,12 @@
  *
  * Objects lie under <dir>/cas/ab/<sha256>.gz, gzip files that zcat reads, written beside and renamed. Records lie in one LMDB
  * environment (<dir>/state.mdb): copy-on-write pages, so a kill -9 at any instant leaves the last committed state. The only user of
- * zlib and LMDB. Knows no execution. */
+ * zlib and LMDB. Knows no execution. One thread at a time.
+ *
+ * What a crash can do. Records are synced to the disk when they are committed; objects are not, one fsync an object would cost more
+ * than making most of them. So after a kill of the process every record's objects are there; after a power cut an object of the last
+ * seconds may be missing or cut short. Every read checks the digest, so that such an object is never handed out: it is removed and
+ * reported as damaged (ERR_X103), like one that is missing (ERR_X102), and a caller who can make it again does: putting it heals it. */
 #ifndef SPAK_STORE_H
 #define SPAK_STORE_H
 
@@ -49,7 +54,8 @@ bool store_has(struct store *s, const struct digest *d);
 int store_get_bytes(struct store *s, const struct digest *d, struct buf *out, struct err *e);
 /* Makes the file (temporary and rename), with `mode`. */
 int store_get_file(struct store *s, const struct digest *d, const char *path, uint32_t mode, struct err *e);
-/* A folder as an object: a sorted list of entries, each file an object of its own. */
+/* A folder as an object: its listing (hash_list_tree), so that its digest is hash_tree's; each file and each link's text is an object of
+ * its own. Getting one replaces what is at `path`. */
 int store_put_tree(struct store *s, const char *path, struct digest *out, struct err *e);
 int store_get_tree(struct store *s, const struct digest *d, const char *path, struct err *e);
 
@@ -72,8 +78,12 @@ int store_put_value(struct store *s, const char *name, const void *bytes, size_t
 int store_get_value(struct store *s, const char *name, struct buf *out, bool *found, struct err *e);
 /* Several puts as one transaction: all or none. Nesting is a bug. */
 int store_begin(struct store *s, struct err *e);
+/* After a put of a transaction failed, abort is the only way on. A failed commit has aborted. */
 int store_commit(struct store *s, struct err *e);
 void store_abort(struct store *s);
+
+/* Is this error one that making the object again would heal? */
+bool store_lost_object(const struct err *e);
 
 /* Re-hashes every object and checks that every record's objects are there; calls back for each fault. */
 typedef void store_fault_fn(void *ctx, const char *what, const char *heal);

@@ -1,0 +1,480 @@
+#include "store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* The map is address space, not memory or disk; it doubles when it is full. */
+#define FIRST_MAP_BYTES ((size_t)64 << 20)
+
+/* As many sets of discovered inputs as are remembered for one base. */
+#define MAX_ACTIONS 8
+
+int store_pass(const char *point)
+{
+    int fault;
+
+    do {
+        fault = os_fault(point);
+    } while (fault == EINTR);
+    if (fault)
+        errno = fault;
+    return fault ? -1 : 0;
+}
+
+static bool is_damage(int rc)
+{
+    return rc == MDB_CORRUPTED || rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH ||
+           rc == MDB_PAGE_NOTFOUND || rc == MDB_INCOMPATIBLE || rc == MDB_PANIC;
+}
+
+static int damaged_state(const struct store *s, const char *what, struct err *e)
+{
+    err_set(e, ERR_X101, "%s/state.mdb is damaged: %s", s->dir, what);
+    return err_hint(
+        e, "remove %s/state.mdb: everything is built once more, and nothing else is lost", s->dir);
+}
+
+static int fail(const struct store *s, const char *verb, int rc, struct err *e)
+{
+    if (is_damage(rc))
+        return damaged_state(s, mdb_strerror(rc), e);
+    err_set(e, ERR_X105, "cannot %s %s/state.mdb: %s", verb, s->dir, mdb_strerror(rc));
+    if (rc == ENOSPC || rc == EDQUOT)
+        err_hint(e,
+                 "free some space on that file system; nothing that was recorded before is lost");
+    else if (rc == EROFS || rc == EACCES || rc == EPERM)
+        err_hint(e, "SPAK keeps what it knows in %s and must be able to write there", s->dir);
+    return -1;
+}
+
+/* A map that is longer than its file (a copy cut short, a disk that was full) would end in SIGBUS
+ * at some read. */
+static int check_length(struct store *s, const char *path, struct err *e)
+{
+    struct os_stat stat;
+    MDB_envinfo info;
+    MDB_stat pages;
+
+    mdb_env_info(s->env, &info);
+    mdb_env_stat(s->env, &pages);
+    if (os_stat(path, &stat, e) < 0)
+        return -1;
+    if (info.me_last_txnid > 0 &&
+        stat.size_bytes < (info.me_last_pgno + 1) * (uint64_t)pages.ms_psize)
+        return damaged_state(s, "the file is shorter than what it should hold", e);
+    return 0;
+}
+
+static int open_tables(struct store *s, struct err *e)
+{
+    static const char *const names[] = {"actions", "nodes", "values"};
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+
+    if (rc)
+        return fail(s, "open", rc, e);
+    for (int i = 0; rc == 0 && i < TABLE_COUNT; i++)
+        rc = mdb_dbi_open(txn, names[i], MDB_CREATE, &s->tables[i]);
+    if (rc == 0)
+        rc = mdb_txn_commit(txn);
+    else
+        mdb_txn_abort(txn);
+    return rc ? fail(s, "open", rc, e) : 0;
+}
+
+/* LMDB leaves its descriptors open to children; a command that inherits one could write our state
+ * from inside of its sandbox. */
+static int keep_from_children(const char *path, struct err *e)
+{
+    struct arena arena = {0};
+    struct strs names = {0};
+    struct stat ours;
+    struct stat other;
+    int rc = os_list("/proc/self/fd", &arena, &names, e);
+
+    if (rc == 0 && stat(path, &ours) < 0)
+        rc = err_errno(e, ERR_M101, "cannot look at %s", path);
+    for (size_t i = 0; rc == 0 && i < names.len; i++) {
+        int fd = (int)strtol(names.at[i], NULL, 10);
+
+        if (fstat(fd, &other) == 0 && other.st_dev == ours.st_dev && other.st_ino == ours.st_ino)
+            fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    strs_release(&names);
+    arena_release(&arena);
+    return rc;
+}
+
+static int open_env(struct store *s, const char *path, struct err *e)
+{
+    int rc = mdb_env_create(&s->env);
+    int dead;
+
+    if (rc == 0)
+        rc = mdb_env_set_maxdbs(s->env, TABLE_COUNT);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(s->env, FIRST_MAP_BYTES);
+    if (rc == 0 && store_pass("store_open") < 0)
+        rc = errno;
+    if (rc == 0)
+        rc = mdb_env_open(s->env, path, MDB_NOSUBDIR | MDB_NOTLS, 0644);
+    if (rc)
+        return fail(s, "open", rc, e);
+    /* Readers that were killed would keep old pages alive for ever. */
+    mdb_reader_check(s->env, &dead);
+    return keep_from_children(path, e);
+}
+
+struct store *store_open(const char *dir, struct err *e)
+{
+    struct store *s = xcalloc(1, sizeof(*s));
+    struct arena arena = {0};
+    const char *path = arena_printf(&arena, "%s/state.mdb", dir);
+    int rc;
+
+    s->dir = xstrdup(dir);
+    s->ops_end = &s->ops;
+    rc = os_mkdirs(dir, e);
+    if (rc == 0)
+        rc = open_env(s, path, e);
+    if (rc == 0)
+        rc = check_length(s, path, e);
+    if (rc == 0)
+        rc = open_tables(s, e);
+    if (rc < 0) {
+        store_close(s);
+        s = NULL;
+    }
+    arena_release(&arena);
+    return s;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    if (store->write)
+        store_abort(store);
+    if (store->read)
+        mdb_txn_abort(store->read);
+    mdb_env_close(store->env);
+    arena_release(&store->ops_arena);
+    free(store->dir);
+    free(store);
+}
+
+static int begin_write(struct store *s, struct err *e)
+{
+    int rc = mdb_txn_begin(s->env, NULL, 0, &s->write);
+
+    if (rc == MDB_MAP_RESIZED) { /* another process made it grow */
+        mdb_env_set_mapsize(s->env, 0);
+        rc = mdb_txn_begin(s->env, NULL, 0, &s->write);
+    }
+    if (rc)
+        s->write = NULL;
+    return rc ? fail(s, "write to", rc, e) : 0;
+}
+
+static void forget_ops(struct store *s)
+{
+    arena_release(&s->ops_arena);
+    s->ops = NULL;
+    s->ops_end = &s->ops;
+}
+
+int store_begin(struct store *s, struct err *e)
+{
+    if (s->write || s->reading)
+        BUG("store_begin inside of a transaction");
+    forget_ops(s);
+    return begin_write(s, e);
+}
+
+void store_abort(struct store *s)
+{
+    if (s->write)
+        mdb_txn_abort(s->write);
+    s->write = NULL;
+    forget_ops(s);
+}
+
+static int apply(struct store *s, const struct store_op *op)
+{
+    MDB_val key = {DIGEST_BYTES, (void *)(uintptr_t)op->key.bytes};
+    MDB_val value = {op->value.len, (void *)(uintptr_t)op->value.ptr};
+
+    return mdb_put(s->write, s->tables[op->table], &key, &value, 0);
+}
+
+/* Doubles the map, which needs the transaction gone, and does again what the transaction had done.
+ */
+static int grow(struct store *s, struct err *e)
+{
+    MDB_envinfo info;
+    int rc;
+
+    do {
+        if (s->write)
+            mdb_txn_abort(s->write);
+        s->write = NULL;
+        mdb_env_info(s->env, &info);
+        rc = mdb_env_set_mapsize(s->env, info.me_mapsize * 2);
+        if (rc)
+            return fail(s, "grow", rc, e);
+        if (begin_write(s, e) < 0)
+            return -1;
+        for (const struct store_op *op = s->ops; rc == 0 && op; op = op->next)
+            rc = apply(s, op);
+    } while (rc == MDB_MAP_FULL);
+    return rc ? fail(s, "write to", rc, e) : 0;
+}
+
+int store_commit(struct store *s, struct err *e)
+{
+    int rc;
+
+    if (!s->write)
+        BUG("store_commit outside of a transaction");
+    do {
+        if (store_pass("store_commit") < 0) {
+            rc = errno;
+            break;
+        }
+        rc = mdb_txn_commit(s->write);
+        s->write = NULL; /* it is gone, committed or not */
+        if (rc == MDB_MAP_FULL && grow(s, e) < 0) {
+            store_abort(s);
+            return -1;
+        }
+    } while (rc == MDB_MAP_FULL);
+    store_abort(s);
+    return rc ? fail(s, "write to", rc, e) : 0;
+}
+
+static int put_in_transaction(struct store *s, enum store_table table, const struct digest *key,
+                              struct str value, struct err *e)
+{
+    struct store_op *op = arena_alloc(&s->ops_arena, sizeof(*op));
+    int rc;
+
+    op->table = table;
+    op->key = *key;
+    op->value = (struct str){arena_memdup(&s->ops_arena, value.ptr, value.len), value.len};
+    *s->ops_end = op;
+    s->ops_end = &op->next;
+    rc = apply(s, op);
+    if (rc == MDB_MAP_FULL)
+        return grow(s, e);
+    return rc ? fail(s, "write to", rc, e) : 0;
+}
+
+int store_table_put(struct store *s, enum store_table table, const struct digest *key,
+                    struct str value, struct err *e)
+{
+    if (s->write)
+        return put_in_transaction(s, table, key, value, e);
+    if (store_begin(s, e) < 0)
+        return -1;
+    if (put_in_transaction(s, table, key, value, e) < 0) {
+        store_abort(s);
+        return -1;
+    }
+    return store_commit(s, e);
+}
+
+static int begin_read(struct store *s, MDB_txn **txn, struct err *e)
+{
+    int rc;
+
+    *txn = s->write;
+    if (s->write)
+        return 0;
+    rc = s->read ? mdb_txn_renew(s->read) : mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->read);
+    if (rc == MDB_MAP_RESIZED) {
+        mdb_env_set_mapsize(s->env, 0);
+        rc = s->read ? mdb_txn_renew(s->read) : mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->read);
+    }
+    *txn = s->read;
+    s->reading = rc == 0;
+    return rc ? fail(s, "read", rc, e) : 0;
+}
+
+void store_table_done(struct store *s)
+{
+    if (s->reading)
+        mdb_txn_reset(s->read);
+    s->reading = false;
+}
+
+int store_table_get(struct store *s, enum store_table table, const struct digest *key,
+                    struct str *value, bool *found, struct err *e)
+{
+    MDB_val k = {DIGEST_BYTES, (void *)(uintptr_t)key->bytes};
+    MDB_val v = {0, NULL};
+    MDB_txn *txn;
+    int rc;
+
+    *found = false;
+    if (begin_read(s, &txn, e) < 0)
+        return -1;
+    rc = mdb_get(txn, s->tables[table], &k, &v);
+    if (rc && rc != MDB_NOTFOUND) {
+        store_table_done(s);
+        return fail(s, "read", rc, e);
+    }
+    *found = rc == 0;
+    *value = (struct str){v.mv_data, v.mv_size};
+    return 0;
+}
+
+int store_table_each(struct store *s, enum store_table table, store_each_fn *fn, void *ctx,
+                     struct err *e)
+{
+    MDB_cursor *cursor;
+    MDB_txn *txn;
+    MDB_val k;
+    MDB_val v;
+    int rc;
+    int result = 0;
+
+    if (begin_read(s, &txn, e) < 0)
+        return -1;
+    rc = mdb_cursor_open(txn, s->tables[table], &cursor);
+    while (rc == 0 && result == 0) {
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+        if (rc == 0)
+            result = fn(ctx, (struct str){v.mv_data, v.mv_size}, e);
+        else if (rc != MDB_NOTFOUND)
+            result = fail(s, "read", rc, e);
+    }
+    if (rc == 0 || rc == MDB_NOTFOUND)
+        mdb_cursor_close(cursor);
+    store_table_done(s);
+    return result;
+}
+
+/* The records of a base that can be read. When some cannot, the new record simply takes their
+ * place. */
+static size_t old_actions(struct store *s, const struct digest *base, struct arena *arena,
+                          struct action_record **out)
+{
+    struct err ignored = {0};
+    size_t count = 0;
+
+    if (store_get_actions(s, base, arena, out, &count, &ignored) < 0)
+        count = 0;
+    err_release(&ignored);
+    return count;
+}
+
+int store_put_action(struct store *s, const struct digest *base, const struct action_record *r,
+                     struct err *e)
+{
+    struct action_record records[MAX_ACTIONS] = {*r};
+    struct action_record *old = NULL;
+    struct arena arena = {0};
+    struct buf value = {0};
+    size_t old_count = old_actions(s, base, &arena, &old);
+    size_t count = 1;
+    int rc;
+
+    for (size_t i = 0; i < old_count && count < MAX_ACTIONS; i++) {
+        if (!digest_equal(&old[i].key, &r->key))
+            records[count++] = old[i];
+    }
+    store_encode_actions(records, count, &value);
+    rc = store_table_put(s, TABLE_ACTIONS, base, (struct str){value.ptr, value.len}, e);
+    buf_release(&value);
+    arena_release(&arena);
+    return rc;
+}
+
+int store_get_actions(struct store *s, const struct digest *base, struct arena *arena,
+                      struct action_record **out, size_t *count, struct err *e)
+{
+    struct str value;
+    bool found;
+    int rc;
+
+    *out = NULL;
+    *count = 0;
+    if (store_table_get(s, TABLE_ACTIONS, base, &value, &found, e) < 0)
+        return -1;
+    rc = found ? store_decode_actions(value, arena, out, count, e) : 0;
+    store_table_done(s);
+    return rc;
+}
+
+static struct digest name_key(const char *name)
+{
+    struct digest key;
+
+    hash_bytes(name, strlen(name), &key);
+    return key;
+}
+
+int store_put_node(struct store *s, const char *name, const struct node_state *state, struct err *e)
+{
+    struct digest key = name_key(name);
+    struct buf value = {0};
+    int rc;
+
+    store_encode_node(name, state, &value);
+    rc = store_table_put(s, TABLE_NODES, &key, (struct str){value.ptr, value.len}, e);
+    buf_release(&value);
+    return rc;
+}
+
+int store_get_node(struct store *s, const char *name, struct arena *arena, struct node_state *out,
+                   bool *found, struct err *e)
+{
+    struct digest key = name_key(name);
+    const char *stored_name;
+    struct str value;
+    int rc;
+
+    *out = (struct node_state){0};
+    if (store_table_get(s, TABLE_NODES, &key, &value, found, e) < 0)
+        return -1;
+    rc = *found ? store_decode_node(value, arena, &stored_name, out, e) : 0;
+    store_table_done(s);
+    if (rc < 0)
+        err_wrap(e, "%s", name);
+    return rc;
+}
+
+int store_put_value(struct store *s, const char *name, const void *bytes, size_t len, struct err *e)
+{
+    struct digest key = name_key(name);
+    struct buf value = {0};
+    int rc;
+
+    store_encode_value(name, bytes, len, &value);
+    rc = store_table_put(s, TABLE_VALUES, &key, (struct str){value.ptr, value.len}, e);
+    buf_release(&value);
+    return rc;
+}
+
+int store_get_value(struct store *s, const char *name, struct buf *out, bool *found, struct err *e)
+{
+    struct digest key = name_key(name);
+    struct arena arena = {0};
+    const char *stored_name;
+    struct str bytes;
+    struct str value;
+    int rc = 0;
+
+    if (store_table_get(s, TABLE_VALUES, &key, &value, found, e) < 0)
+        return -1;
+    if (*found)
+        rc = store_decode_value(value, &arena, &stored_name, &bytes, e);
+    if (*found && rc == 0)
+        buf_add(out, bytes.ptr, bytes.len);
+    store_table_done(s);
+    arena_release(&arena);
+    return rc < 0 ? err_wrap(e, "%s", name) : 0;
+}

@@ -1,0 +1,66 @@
+/* store_internal: what the parts of store share; nobody else includes it. */
+#ifndef SPAK_STORE_INTERNAL_H
+#define SPAK_STORE_INTERNAL_H
+
+#include "store.h"
+
+#include <lmdb.h>
+
+enum store_table { TABLE_ACTIONS, TABLE_NODES, TABLE_VALUES, TABLE_COUNT };
+
+/* A put of the transaction that is open: done again after the map has grown, which no open transaction survives. */
+struct store_op {
+    struct store_op *next;
+    enum store_table table;
+    struct digest key;
+    struct str value;
+};
+
+struct store {
+    char *dir;
+    MDB_env *env;
+    MDB_dbi tables[TABLE_COUNT];
+    MDB_txn *read;  /* kept between reads, reset; renewing costs less than making one */
+    MDB_txn *write; /* NULL outside of a transaction */
+    bool reading;
+    struct arena ops_arena;
+    struct store_op *ops;
+    struct store_op **ops_end;
+};
+
+/* Passes a fault point, trying again after EINTR; sets errno and returns -1 when it fails. */
+int store_pass(const char *point);
+
+/* store.c: one value by the digest of its name. */
+int store_table_put(struct store *s, enum store_table table, const struct digest *key, struct str value, struct err *e);
+/* The value stays where it is, in the map, until store_table_done. */
+int store_table_get(struct store *s, enum store_table table, const struct digest *key, struct str *value, bool *found,
+                    struct err *e);
+void store_table_done(struct store *s);
+/* Calls back for every value of a table, in the order of keys. */
+typedef int store_each_fn(void *ctx, struct str value, struct err *e);
+int store_table_each(struct store *s, enum store_table table, store_each_fn *fn, void *ctx, struct err *e);
+
+/* store_record.c: values as bytes: version, payload, CRC-32. */
+void store_encode_actions(const struct action_record *records, size_t count, struct buf *out);
+int store_decode_actions(struct str value, struct arena *arena, struct action_record **records, size_t *count, struct err *e);
+void store_encode_node(const char *name, const struct node_state *state, struct buf *out);
+int store_decode_node(struct str value, struct arena *arena, const char **name, struct node_state *state, struct err *e);
+void store_encode_value(const char *name, const void *bytes, size_t len, struct buf *out);
+int store_decode_value(struct str value, struct arena *arena, const char **name, struct str *bytes, struct err *e);
+
+/* store_object.c */
+char *store_object_path(const struct store *s, struct arena *arena, const struct digest *d);
+/* Reads and checks one object without keeping it; the error is that of store_get_bytes. */
+int store_check_object(const struct store *s, const struct digest *d, struct err *e);
+
+/* store_tree.c: one line of a listing. */
+struct tree_entry {
+    char kind; /* 'f' file, 'x' executable file, 'l' link, 'd' folder */
+    struct digest digest;
+    const char *path;
+};
+/* Cuts the next entry off `rest`; false at the end. A listing that hash_list_tree cannot have written is an error. */
+int store_next_entry(struct str *rest, struct tree_entry *out, bool *found, struct err *e);
+
+#endif
