@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "run_internal.h"
 
 #include <errno.h>
