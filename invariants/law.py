@@ -3,6 +3,9 @@
 A law file defines `sides(case)`, which returns the two sides of the law for one case, and ends with
 `law.run(sides)`. It reads cases from stdin, one JSON object a line, and answers each with one line.
 It never says whether the law held: the engine compares.
+
+A law file can be run by itself, or as `law.py FILE`: then `import law` finds this very module without a
+look at the folder, which a sandbox that knows only declared files does not grant.
 """
 import json
 import math
@@ -11,7 +14,7 @@ import struct
 import sys
 
 INF = math.inf
-MUTANT = sys.argv[2] if sys.argv[1:2] == ["--mutant"] else None
+MUTANT = sys.argv[-1] if sys.argv[-2:-1] == ["--mutant"] else None
 
 P = 2147483647  # a prime: algebra over GF(P) is exact, so an equality of real expressions is one here
 
@@ -118,3 +121,9 @@ def run(sides):
             text = "\n".join(_answer(sides, line) for line in lines) + "\n"
             sys.stdout.write(text)
             sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.modules["law"] = sys.modules["__main__"]
+    with open(sys.argv[1], encoding="utf-8") as source:
+        exec(compile(source.read(), sys.argv[1], "exec"), {"__name__": "__main__"})
