@@ -3,7 +3,9 @@
  *
  * An OpenBLAS older than the processor takes it for the oldest one it knows and runs at a fifth of
  * its speed. A baseline like that flatters every candidate, so the library is told what the machine
- * can do before it is loaded, unless the environment has told it already.
+ * can do before it is loaded. Where that cannot be done (the library was in the process already, or
+ * the environment insists on an old processor) the baseline refuses rather than be a weak one. So
+ * do not link the library to this object.
  */
 #include <dlfcn.h>
 #include <limits.h>
@@ -76,7 +78,7 @@ __attribute__((constructor)) static void blas_load(void)
         setenv("OPENBLAS_CORETYPE", core, 0);
         blas.library = dlopen(BLAS_LIBRARY, RTLD_NOW | RTLD_LOCAL);
     }
-    if (blas.library == NULL)
+    if (blas.library == NULL || (core != NULL && core_missed(blas.library)))
         return;
     symbol(blas.library, "cblas_sgemm", &blas.sgemm);
     symbol(blas.library, "openblas_set_num_threads", &blas.threads);
