@@ -68,7 +68,7 @@ static int undeclared_read(const char *name, const struct sandbox_refusals *foun
 
 static int undeclared_write(const char *name, const struct sandbox_refusals *found, struct err *e)
 {
-    err_set(e, ERR_N111, "%s tried to write %s, which is not among its outputs", name, found->write.at[0]);
+    err_set(e, ERR_N112, "%s tried to write %s, which is not among its outputs", name, found->write.at[0]);
     return err_hint(e, "declare it as an output; put temporary files under $TMPDIR; a tool that writes beside its "
                        "output and renames needs a folder of its own for that output");
 }

@@ -128,7 +128,7 @@ static void tell_trace(struct cmd_context *c, const struct build_trace *t)
         fputs(buf_text(&text), stderr);
         buf_release(&text);
     } else if (t->result.committed && !cmd_flag(c, "quiet")) {
-        fprintf(stderr, "spak: trace %.12s on %s\n", t->result.commit, t->result.ref);
+        fprintf(stderr, "spak: %s %.12s\n", t->result.ref, t->result.commit);
     }
 }
 
