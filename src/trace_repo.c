@@ -5,6 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* GIT_EOWNER, by value: libgit2 before 1.4.3 has no name for it. */
+#define OWNER_REFUSED (-36)
+
 int trace_git_error(struct err *e, enum err_code code, const char *fmt, ...)
 {
     const git_error *why = git_error_last();
@@ -58,12 +61,12 @@ static int open_around(const char *root, git_repository **out, struct err *e)
     if (rc == GIT_ENOTFOUND && !env_set("GIT_DIR"))
         return 0;
     trace_git_error(e, ERR_trace_repository, "cannot open the git repository around %s", root);
-    if (rc == GIT_EOWNER)
+    if (rc == OWNER_REFUSED)
         return err_hint(e,
                         "it belongs to another user; if you trust it: git config --global --add "
                         "safe.directory %s",
                         root);
-    return err_hint(e, "repair it, or build without a trace: trace { to = \"off\" }");
+    return err_hint(e, "repair it, or build without a trace: trace_to \"off\"");
 }
 
 /* The project's folder below the work tree; NULL when it is not below it. */
@@ -181,7 +184,7 @@ struct trace *trace_open(const char *root, const char *out_dir, const char *trac
     if (!trace_is_off(trace_to))
         return trace_find(root, out_dir, trace_to, false, e);
     err_set(e, ERR_trace_repository, "the spakfile turns the trace off");
-    err_hint(e, "take `trace { to = \"off\" }` out of the spakfile");
+    err_hint(e, "take `trace_to \"off\"` out of the spakfile");
     return NULL;
 }
 

@@ -1,14 +1,29 @@
 #include "history.h"
 
+#include <stdio.h>
 #include <time.h>
+
+/* The past can be read while the spakfile is broken; only where it says to keep the trace is then
+ * unknown. */
+static int tolerate(const struct session *s, struct err *e)
+{
+    if (!s->root || s->graph || err_class(e) == ERR_INTERRUPT)
+        return -1;
+    fprintf(stderr,
+            "spak: the spakfile does not evaluate (%s); reading the trace from its usual "
+            "place\n",
+            e->message);
+    err_release(e);
+    return 0;
+}
 
 int history_open(struct cmd_context *c, const char *verb, struct session *s, struct trace **t,
                  struct err *e)
 {
     *t = NULL;
-    if (project_open(c, verb, false, s, e))
+    if (project_open(c, verb, false, s, e) && tolerate(s, e))
         return -1;
-    text_id to = s->graph->trace_to;
+    text_id to = s->graph ? s->graph->trace_to : 0;
     *t = trace_open(s->root, s->out_dir, to ? graph_text(s->graph, to) : NULL, e);
     return *t ? 0 : -1;
 }

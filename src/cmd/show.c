@@ -129,6 +129,17 @@ static int show_run(struct shown *v, struct err *e)
     return rc;
 }
 
+/* For people twelve digits of a digest are enough; --json has them all. */
+static void shorten_digests(const char *text, struct buf *out)
+{
+    while (*text) {
+        size_t hex = strspn(text, "0123456789abcdef");
+        size_t plain = hex ? hex : 1;
+        buf_add(out, text, hex == DIGEST_HEX_LEN ? 12 : plain);
+        text += plain;
+    }
+}
+
 static size_t longest_line(const char *text)
 {
     struct str rest = str_of(text), line;
@@ -142,8 +153,11 @@ static size_t longest_line(const char *text)
 /* Two texts beside each other; a line too long for its column has a row for itself. */
 static void print_beside(const char *left, const char *right)
 {
-    struct str l = str_of(left), r = str_of(right), a, b;
-    size_t width = longest_line(left);
+    struct buf short_left = {0}, short_right = {0};
+    shorten_digests(left, &short_left);
+    shorten_digests(right, &short_right);
+    struct str l = str_of(buf_text(&short_left)), r = str_of(buf_text(&short_right)), a, b;
+    size_t width = longest_line(buf_text(&short_left));
     if (width > COLUMN_MAX)
         width = COLUMN_MAX;
     while (l.len || r.len) {
@@ -160,6 +174,8 @@ static void print_beside(const char *left, const char *right)
             printf("%*s%.*s", (int)(width - a.len) + 4, "", (int)b.len, b.ptr);
         puts("");
     }
+    buf_release(&short_left);
+    buf_release(&short_right);
 }
 
 /* The traced texts of a node: for each of its outputs, the file of that path. */
