@@ -1,0 +1,276 @@
+#include "script_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MEMORY_LIMIT_BYTES ((size_t)1 << 30)
+#define STEP_LIMIT 2000000000
+#define STEPS_A_LOOK 100000
+
+struct script *script_of(lua_State *L)
+{
+    return *(struct script **)lua_getextraspace(L);
+}
+
+void script_raise(lua_State *L)
+{
+    if (!script_of(L)->err.set)
+        BUG("leaving Lua without an error");
+    lua_pushliteral(L, "the script's own error says it");
+    lua_error(L);
+    abort();
+}
+
+/* Lua promises that shrinking never fails. */
+static void *allocate(void *ctx, void *ptr, size_t old, size_t bytes)
+{
+    struct script *s = ctx;
+
+    old = ptr ? old : 0;
+    if (!bytes) {
+        s->memory_bytes -= old;
+        free(ptr);
+        return NULL;
+    }
+    if (bytes > old && s->memory_bytes - old + bytes > MEMORY_LIMIT_BYTES)
+        return NULL;
+    s->memory_bytes += bytes - old;
+    return xrealloc(ptr, bytes);
+}
+
+static void look(lua_State *L, lua_Debug *ar)
+{
+    struct script *s = script_of(L);
+    struct place user, rule;
+
+    (void)ar;
+    s->steps_left -= STEPS_A_LOOK;
+    if (s->steps_left > 0)
+        return;
+    script_where(L, &user, &rule);
+    err_set(&s->err, ERR_endless_loop, "stopped after %lld steps", (long long)s->steps);
+    err_at(&s->err, user);
+    if (rule.file)
+        err_note(&s->err, rule, "here in the rule");
+    err_hint(&s->err, "if this is meant, allow more with -D spak.steps=%lld",
+             (long long)s->steps * 10);
+    script_raise(L);
+}
+
+/* Lua puts "file:line: " before its own messages, with long names cut short. */
+static const char *without_position(const char *text)
+{
+    const char *p = strchr(text, ':');
+
+    for (; p; p = strchr(p + 1, ':')) {
+        const char *q = p + 1;
+        while (*q >= '0' && *q <= '9')
+            q++;
+        if (q > p + 1 && q[0] == ':' && q[1] == ' ')
+            return q + 2;
+    }
+    return text;
+}
+
+/* The word between single quotes of Lua's message: "attempt to call a nil value (field 'x')". */
+static void point_at_quoted(const struct script *s, struct place *place, const char *text)
+{
+    const char *from = strchr(text, '\''), *to = from ? strchr(from + 1, '\'') : NULL;
+    struct buf word = {0};
+
+    if (to) {
+        buf_add(&word, from + 1, (size_t)(to - from - 1));
+        int column = script_column(s, *place, buf_text(&word));
+        place->column = column;
+    }
+    buf_release(&word);
+}
+
+static void describe(struct script *s, lua_State *L, const char *text)
+{
+    struct place user, rule;
+
+    script_where(L, &user, &rule);
+    err_set(&s->err, ERR_lua_error, "%s", user.file ? without_position(text) : text);
+    if (!rule.file && user.file)
+        point_at_quoted(s, &user, text);
+    err_at(&s->err, user);
+    if (rule.file)
+        err_note(&s->err, rule, "it happened here, in a rule");
+}
+
+int script_handler(lua_State *L)
+{
+    struct script *s = script_of(L);
+
+    if (s->err.set)
+        return 1;
+    bool is_text = lua_type(L, 1) == LUA_TSTRING;
+    describe(s, L,
+             is_text ? lua_tostring(L, 1) : "error() was called with something other than a text");
+    return 1;
+}
+
+void script_take_error(struct script *s, lua_State *L, int status)
+{
+    if (s->err.set)
+        return;
+    if (status != LUA_ERRMEM) {
+        describe(s, L,
+                 lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error without a text");
+        return;
+    }
+    struct place user, rule;
+    script_where(L, &user, &rule);
+    err_set(&s->err, ERR_lua_memory, "evaluation needs more than one gigabyte");
+    err_at(&s->err, user);
+    err_hint(&s->err, "look for a loop that grows a table or a text without end");
+}
+
+int script_call(struct script *s, lua_State *L, int args, int results)
+{
+    int base = lua_gettop(L) - args;
+
+    lua_pushcfunction(L, script_handler);
+    lua_insert(L, base);
+    int status = lua_pcall(L, args, results, base);
+    lua_remove(L, base);
+    if (status == LUA_OK)
+        return 0;
+    script_take_error(s, L, status);
+    lua_pop(L, 1);
+    return -1;
+}
+
+static void open_library(lua_State *L, const char *name, lua_CFunction open)
+{
+    luaL_requiref(L, name, open, 1);
+    lua_pop(L, 1);
+}
+
+static int open_state(lua_State *L)
+{
+    struct script *s = script_of(L);
+
+    open_library(L, LUA_GNAME, luaopen_base);
+    open_library(L, LUA_STRLIBNAME, luaopen_string);
+    open_library(L, LUA_TABLIBNAME, luaopen_table);
+    open_library(L, LUA_MATHLIBNAME, luaopen_math);
+    open_library(L, LUA_UTF8LIBNAME, luaopen_utf8);
+    open_library(L, LUA_COLIBNAME, luaopen_coroutine);
+    bind_open(s, L);
+    lua_setglobal(L, "engine");
+    return 0;
+}
+
+/* -D spak.steps=N, the one parameter that is the evaluator's own. */
+static int64_t step_limit(const struct script_options *o)
+{
+    static const char name[] = "spak.steps=";
+
+    for (const char *const *p = o->params; p && *p; p++)
+        if (text_starts_with(*p, name) && atoll(*p + sizeof(name) - 1) > 0)
+            return atoll(*p + sizeof(name) - 1);
+    return STEP_LIMIT;
+}
+
+static const char *const *copy_list(struct arena *arena, const char *const *list)
+{
+    size_t n = 0;
+
+    while (list && list[n])
+        n++;
+    const char **copy = arena_alloc(arena, (n + 1) * sizeof(*copy));
+    for (size_t i = 0; i < n; i++)
+        copy[i] = arena_strdup(arena, list[i]);
+    return copy;
+}
+
+static struct script *script_new(const struct script_options *o)
+{
+    struct script *s = xcalloc(1, sizeof(*s));
+
+    s->options = (struct script_options){
+        .root = arena_strdup(&s->arena, o->root),
+        .spakfile = arena_strdup(&s->arena, o->spakfile),
+        .lua_dir = arena_strdup(&s->arena, o->lua_dir),
+        .rule_dirs = copy_list(&s->arena, o->rule_dirs),
+        .params = copy_list(&s->arena, o->params),
+        .cache = o->cache,
+    };
+    s->rule = "node";
+    s->driver_node = GRAPH_NONE;
+    s->complain_ref = s->tool_ref = s->driver_ref = s->commands_ref = LUA_NOREF;
+    s->steps = s->steps_left = step_limit(o);
+    s->builder = graph_build();
+    s->L = lua_newstate(allocate, s);
+    *(struct script **)lua_getextraspace(s->L) = s;
+    return s;
+}
+
+struct graph_builder *script_builder(struct script *s)
+{
+    if (!s->builder)
+        s->builder = graph_thaw(s->graph);
+    return s->builder;
+}
+
+/* lua/main.lua returns the function that evaluates a spakfile. */
+static int evaluate(struct script *s)
+{
+    lua_State *L = s->L;
+    struct buf path = {0};
+
+    lua_pushcfunction(L, open_state);
+    if (script_call(s, L, 0, 0) < 0)
+        return -1;
+    lua_sethook(L, look, LUA_MASKCOUNT, STEPS_A_LOOK);
+    buf_addf(&path, "%s/main.lua", s->options.lua_dir);
+    int r = script_load(s, L, buf_text(&path), FILE_ENGINE, &s->err);
+    buf_release(&path);
+    if (r < 0 || script_call(s, L, 0, 1) < 0)
+        return -1;
+    lua_pushstring(L, s->options.spakfile);
+    return script_call(s, L, 1, 0);
+}
+
+struct script *script_evaluate(const struct script_options *o, struct graph **graph, struct err *e)
+{
+    struct script *s = script_new(o);
+
+    *graph = NULL;
+    if (evaluate(s) < 0) {
+        script_sharpen(s, &s->err);
+        err_move(e, &s->err);
+        script_close(s);
+        return NULL;
+    }
+    *graph = graph_freeze(s->builder, e);
+    s->builder = NULL;
+    if (*graph)
+        return s;
+    script_sharpen(s, e);
+    script_close(s);
+    return NULL;
+}
+
+void script_close(struct script *s)
+{
+    if (!s)
+        return;
+    lua_close(s->L);
+    if (s->builder)
+        graph_discard(s->builder);
+    for (size_t i = 0; i < ARRAY_LEN(s->lists); i++)
+        strs_release(&s->lists[i]);
+    ids_release(&s->flags);
+    strmap_release(&s->file_ids);
+    strmap_release(&s->reads);
+    arena_release(&s->decl_scratch);
+    arena_release(&s->scratch);
+    arena_release(&s->arena);
+    err_release(&s->err);
+    free(s->files);
+    free(s->drivers);
+    free(s);
+}
