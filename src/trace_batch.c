@@ -262,7 +262,7 @@ static int level_enter(struct trace_batch *b, git_repository *base_repo, struct 
 static int level_leave(struct trace_batch *b, struct level *levels, size_t depth, struct err *e)
 {
     struct level *up = &levels[depth - 1], *l = &levels[depth];
-    git_oid id = {{0}};
+    git_oid id = {0};
     bool empty;
     int rc = folder_write(b, &l->folder, subtree_of(up->prior, l->name), &id, &empty, e);
     const struct entry *there = folder_entry(&up->folder, l->name);

@@ -181,7 +181,7 @@ static const char *what_happened(const struct trace_job *job, const struct chang
     size_t count = change_count(c);
     if (job->first_failed)
         return arena_printf(arena, "%s failed", job->first_failed);
-    if (job->run->interrupted)
+    if (job->run->interrupted && job->pending)
         return arena_printf(arena, "stopped with %zu to go", job->pending);
     if (first)
         return "first run";
