@@ -1,6 +1,7 @@
 #include "cmd/cmd.h"
 #include "diag.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -84,6 +85,7 @@ int main(int argc, char **argv)
     char **words = argv + 1;
     const struct cmd *cmd = find_verb(&count, &words, &e);
     c.colour = diag_form_for(stderr) == DIAG_COLOUR;
+    signal(SIGPIPE, SIG_IGN); /* a reader that goes away must not end a build */
     if (cmd)
         run_verb(cmd, count, words, &c, &e);
     fflush(stdout);

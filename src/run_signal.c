@@ -5,8 +5,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Signals arrive as something to read, so that no handler runs between two statements. SIGPIPE stays blocked: a reader of our output
- * that went away must not end the build. */
+/* Signals arrive as something to read, so that no handler runs between two statements. */
 static void signals_of_a_run(sigset_t *set)
 {
     sigemptyset(set);
@@ -14,7 +13,6 @@ static void signals_of_a_run(sigset_t *set)
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGHUP);
     sigaddset(set, SIGTSTP);
-    sigaddset(set, SIGPIPE);
 }
 
 int run_signals_open(struct run *r, struct err *e)
@@ -34,7 +32,6 @@ void run_signals_close(struct run *r)
     if (r->signal_fd < 0)
         return;
     signals_of_a_run(&set);
-    sigdelset(&set, SIGPIPE);
     close(r->signal_fd);
     r->signal_fd = -1;
     sigprocmask(SIG_UNBLOCK, &set, NULL);
@@ -76,7 +73,7 @@ void run_signals_take(struct run *r)
     while (read(r->signal_fd, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGTSTP)
             pause_run(r);
-        else if (info.ssi_signo != SIGPIPE)
+        else
             interrupt(r, (int)info.ssi_signo);
     }
 }
