@@ -239,10 +239,6 @@ function environment.new(kind, above)
         loaded[given] = f
         add_rule(own, given, f)
       end
-      for given, f in order.pairs(rules.gives[name]) do
-        loaded[given] = f
-        add_rule(own, given, f)
-      end
     end
     return own.use
   end

@@ -11,7 +11,6 @@ local rule_shape = {
   example = { type = "string", doc = "a spakfile that uses it" },
   make = { type = "function", required = true, doc = "called with the checked fields" },
   gives = { type = "table", doc = "further functions that come with it, by name" },
-  gives = { type = "table", doc = "further functions that `use` brings, to write the rule's fields with" },
 }
 
 local function checked(rule, where)
@@ -61,9 +60,6 @@ local function missing(name)
   }
 end
 
--- What `use` brings besides the rule's own function, by the rule's name.
-rules.gives = {}
-
 -- A rule's function and what else it gives, loaded once.
 function rules.load(name, environment)
   if loaded[name] then
@@ -79,8 +75,7 @@ function rules.load(name, environment)
   loading[name] = true
   local rule = checked(engine.load(path, "rule", environment())(), path)
   rules.all[#rules.all + 1] = rule
-  loaded[name] = as_function(rule)
-  rules.gives[name] = rule.gives or {}
+  loaded[name] = { make = as_function(rule), gives = rule.gives or {} }
   loading[name] = nil
   return loaded[name]
 end
