@@ -39,14 +39,29 @@ local function values(list, who)
   return list
 end
 
+-- A length names only int fields that are drawn before it.
+local function check_length(d, ints, who)
+  local n = d.len or d.perm or d.bits
+  for name in (type(n) == "string" and n or ""):gmatch "[^*%s]+" do
+    if not tonumber(name) and not ints[name] then
+      fail(("`%s` takes its length from `%s`, which is no int field before it"):format(who, name), { word = name })
+    end
+  end
+  for _, inner in ipairs(d.any or { d.list }) do
+    check_length(inner, ints, who)
+  end
+end
+
 -- Fields in the order they are drawn in.
 local function fields(list, who)
-  local out = {}
+  local out, ints = {}, {}
   for i, field in ipairs(values(list, who)) do
     if type(field) ~= "table" or type(field[1]) ~= "string" or #field ~= 2 then
       fail(("entry %d of `%s` is not { name, domain }"):format(i, who), { field = who, hint = '{ "n", int(0, 9) }' })
     end
     out[i] = { field[1], domain(field[2], field[1]) }
+    check_length(field[2], ints, field[1])
+    ints[field[1]] = field[2].int and true
   end
   return out
 end

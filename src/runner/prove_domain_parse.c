@@ -17,9 +17,13 @@ static int domain_parse(struct parser *p, const json_t *json, struct domain *out
 
 static int bad(struct parser *p, struct err *e, const char *what)
 {
-    err_set(e, ERR_law_spec, "the domain of case field `%s` %s", p->field, what);
-    return err_hint(e,
-                    "domains are int, choice, grid, real, list, mod, perm, bits, record and any");
+    return err_set(e, ERR_law_spec, "the domain of case field `%s` %s", p->field, what);
+}
+
+static int unknown_kind(struct parser *p, struct err *e)
+{
+    bad(p, e, "is of no kind I know");
+    return err_hint(e, "kinds are int, choice, grid, real, list, mod, perm, bits, record and any");
 }
 
 static int whole(struct parser *p, const json_t *json, long long *out, struct err *e)
@@ -219,7 +223,7 @@ static int domain_parse(struct parser *p, const json_t *json, struct domain *out
 {
     const json_t *body = domain_kind_of(json, out);
     if (!body)
-        return bad(p, e, "is of no kind I know");
+        return unknown_kind(p, e);
     switch (out->kind) {
     case DOMAIN_INT:
         return range(p, body, &out->lo, &out->hi, e);
@@ -240,7 +244,7 @@ static int domain_parse(struct parser *p, const json_t *json, struct domain *out
     case DOMAIN_ANY:
         return any_parse(p, body, out, e);
     }
-    return bad(p, e, "is of no kind I know");
+    return unknown_kind(p, e);
 }
 
 static bool has_reals(const struct domain *d)

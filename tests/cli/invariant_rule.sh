@@ -1,0 +1,86 @@
+#!/bin/sh
+# The rule `invariant`: its example runs, a refuted law stops the build, a wrong declaration is refused where it stands.
+. "$(dirname "$0")/lib.sh"
+
+prover=$(dirname "$SPAK")/spak-prove
+rules=$(cd "$(dirname "$0")/../../rules" && pwd)
+laws=$(cd "$(dirname "$0")/../../invariants" && pwd)
+
+law() { # the domain of x, further fields of the scope
+    cat <<END
+use "invariant"
+tool { name = "spak-prove", find = "$prover" }
+invariant "double" {
+  asserts = "doubling is adding",
+  sim = "laws/double.py",
+  mutants = "laws/double.mutants",
+  cases = { { "x", ${1-int(0, 9)} } },
+  scope = { exhaustive = 10${2-} },
+}
+END
+}
+
+law_project() { # the wrong part of the simulation
+    project "$(law)"
+    put laws/law.py <"$laws/law.py"
+    put laws/double.mutants 'plus_one  adds one'
+    put laws/double.py <<END
+import law
+def sides(c):
+    return 2 * c["x"] + law.fault("plus_one")${1-}, c["x"] + c["x"]
+law.run(sides)
+END
+}
+
+test_the_example_is_verified() {
+    project "tool { name = \"spak-prove\", find = \"$prover\" }
+$(sed -n '/^  example = \[\[$/,/^\]\],$/p' "$rules/invariant.lua" | sed '1d;$d')"
+    spak build invariant/example/doubling
+    assert_exit 0
+    assert_contains out/invariant/example/doubling.json '"status": "verified"' '"rung": "PROVED"'
+}
+
+test_a_python_law_imports_its_helper_in_the_sandbox() {
+    law_project
+    spak build invariant/double
+    assert_exit 0
+    assert_contains out/invariant/double.json '"killed": 1'
+}
+
+test_a_fault_or_a_mutant_that_changes_is_tried_again() {
+    law_project
+    spak build invariant/double
+    put laws/double.mutants 'plus_two  adds two'
+    spak build invariant/double
+    assert_exit 3
+    assert_contains err 'plus_two (adds two)'
+}
+
+test_a_refuted_law_stops_the_build() {
+    law_project ' + (c["x"] > 6)'
+    spak build invariant/double
+    assert_exit 3
+    assert_contains err 'error[P106]' 'spakfile:3' '{"x":7}' 'left:  15' 'right: 14'
+}
+
+refused() { # domain, words
+    law_project
+    law "$1" "${3-}" >spakfile
+    spak build invariant/double
+    assert_exit 2
+    assert_contains err "$2" 'spakfile:'
+}
+
+test_wrong_declarations() {
+    refused 'int(9, 0)' 'takes two whole numbers'
+    refused 'mod(1)' 'takes a whole number of at least 2'
+    refused 'real "gauss"' 'takes a distribution'
+    refused 'list(int(0, 1))' 'needs a length'
+    refused 'list(int(0, 1), "n")' 'takes its length from'
+    refused 'grid {}' 'takes a list that is not empty'
+    refused 'any { 3 }' 'needs a domain'
+    refused '3' 'needs a domain'
+    refused 'int(0, 9)' 'there is nothing called' ', all = 3'
+}
+
+run_tests "$0" "$@"
