@@ -1,0 +1,266 @@
+/* persistent.cu: C = A B', two-byte floats in, fp32 sums. A [M, K], B [N, K], C [M, N], K
+ * contiguous in A and B.
+ *
+ * One block a multiprocessor deals itself tiles in bands that share B in the second-level cache. A
+ * producer warpgroup keeps a ring of stages full by bulk tensor copies; consumer warpgroups
+ * multiply straight from shared memory, convert, and hand tiles of C to the copy engine, which
+ * writes them while the next product runs. With CLUSTER > 1 neighbours along M share each tile of B
+ * by multicast.
+ *
+ * Launch: grid = multiprocessors (a multiple of CLUSTER), block = THREADS, shared memory =
+ * sizeof(struct stage_memory). STORE_BY_COPY needs rows of C that are a multiple of 16 bytes apart;
+ * without it each thread writes its own elements. */
+#include "../device/hopper.cuh"
+#include "../device/wgmma.cuh"
+
+#include <cuda_bf16.h>
+
+#ifndef BLOCK_M
+#define BLOCK_M 128
+#endif
+#ifndef BLOCK_N
+#define BLOCK_N 256
+#endif
+#ifndef STAGES
+#define STAGES 4
+#endif
+#ifndef CLUSTER
+#define CLUSTER 1
+#endif
+#ifndef GROUP
+#define GROUP 8 /* tiles along M that are walked before the next tile along N */
+#endif
+#ifndef CONSUMERS
+#define CONSUMERS 2
+#endif
+#ifndef STORE_BY_COPY
+#define STORE_BY_COPY 1
+#endif
+#define BLOCK_K SWIZZLE_COLUMNS
+#define THREADS ((CONSUMERS + 1) * WARPGROUP)
+#define ROWS (BLOCK_M / CONSUMERS) /* of one consumer */
+#define PRODUCTS (ROWS / 64)
+#define STORE_COLUMNS SWIZZLE_COLUMNS
+#define CONSUMER_REGISTERS (CONSUMERS == 1 ? 240 : CONSUMERS == 2 ? 232 : 160)
+
+static_assert(ROWS % 64 == 0, "a consumer owns whole products of 64 rows");
+static_assert(BLOCK_N % (8 * CLUSTER) == 0, "a cluster shares whole swizzle atoms of B");
+
+typedef __nv_bfloat16 element;
+
+struct alignas(1024) stage_memory {
+    element a[STAGES][BLOCK_M * BLOCK_K];
+    element b[STAGES][BLOCK_N * BLOCK_K];
+#if STORE_BY_COPY
+    element c[CONSUMERS][2][64 * STORE_COLUMNS];
+#endif
+    uint64_t full[STAGES], empty[STAGES];
+};
+
+struct ring {
+    int stage;
+    uint32_t parity;
+};
+
+__device__ __forceinline__ void ring_advance(ring &r)
+{
+    if (++r.stage == STAGES) {
+        r.stage = 0;
+        r.parity ^= 1;
+    }
+}
+
+template <int n> struct product;
+#define PRODUCT_WIDTH(n)                                                                           \
+    template <> struct product<n> {                                                                \
+        static __device__ __forceinline__ void issue(float (&d)[n / 2], uint64_t a, uint64_t b,    \
+                                                     bool accumulate)                              \
+        {                                                                                          \
+            product_m64n##n<1>(d, a, b, accumulate);                                               \
+        }                                                                                          \
+    }
+PRODUCT_WIDTH(64);
+PRODUCT_WIDTH(128);
+PRODUCT_WIDTH(192);
+PRODUCT_WIDTH(256);
+
+struct tile {
+    int row, column; /* in tiles of a cluster along M, of a block along N */
+};
+
+__device__ __forceinline__ tile tile_of(int index, int tiles_m, int tiles_n)
+{
+    int band = index / (GROUP * tiles_n), first = band * GROUP;
+    int height = min(GROUP, tiles_m - first);
+    int within = index - band * GROUP * tiles_n;
+    return {first + within % height, within / height};
+}
+
+__device__ __forceinline__ void release(stage_memory &s, int stage, int lane)
+{
+    if (CLUSTER > 1) {
+        if (lane < CLUSTER)
+            barrier_arrive_at(&s.empty[stage], lane);
+    } else if (lane == 0) {
+        barrier_arrive(&s.empty[stage]);
+    }
+}
+
+__device__ __forceinline__ void load_stage(stage_memory &s, const ring &r, const CUtensorMap *map_a,
+                                           const CUtensorMap *map_b, int k, int row, int column,
+                                           uint32_t rank)
+{
+    barrier_expect(&s.full[r.stage], (BLOCK_M + BLOCK_N) * BLOCK_K * sizeof(element));
+    copy_load(s.a[r.stage], map_a, &s.full[r.stage], k * BLOCK_K, row);
+    if (CLUSTER > 1) {
+        int part = BLOCK_N / CLUSTER;
+        copy_load_multicast(&s.b[r.stage][rank * part * BLOCK_K], map_b, &s.full[r.stage],
+                            k * BLOCK_K, column + rank * part, (1 << CLUSTER) - 1);
+    } else {
+        copy_load(s.b[r.stage], map_b, &s.full[r.stage], k * BLOCK_K, column);
+    }
+}
+
+__device__ __forceinline__ uint32_t pair(float low, float high)
+{
+    __nv_bfloat162 two = __floats2bfloat162_rn(low, high);
+    return *(uint32_t *)&two;
+}
+
+#if STORE_BY_COPY
+/* 64 columns at a time through one of two swizzled buffers; one thread starts every store, so its
+ * own group counts are the ones it waits on. */
+__device__ __forceinline__ void store_tile(stage_memory &s, const CUtensorMap *map_c,
+                                           float (&acc)[PRODUCTS][BLOCK_N / 2], int consumer,
+                                           int lane, int row, int column)
+{
+    int warp = lane / 32, l = lane % 32;
+#pragma unroll
+    for (int m = 0; m < PRODUCTS; m++)
+#pragma unroll
+        for (int n = 0; n < BLOCK_N / STORE_COLUMNS; n++) {
+            element *staging = s.c[consumer][n & 1];
+            if (lane == 0)
+                copy_store_wait_read<1>();
+            named_sync(consumer + 1, WARPGROUP);
+#pragma unroll
+            for (int j = 0; j < STORE_COLUMNS / 16; j++) {
+                const float *v = &acc[m][n * (STORE_COLUMNS / 2) + j * 8];
+                int at_row = warp * 16 + l % 16, chunk = j * 2 + l / 16;
+                uint32_t at =
+                    shared_address(staging) + at_row * 128 + ((chunk ^ (at_row & 7)) << 4);
+                store_matrices(at, pair(v[0], v[1]), pair(v[2], v[3]), pair(v[4], v[5]),
+                               pair(v[6], v[7]));
+            }
+            proxy_fence();
+            named_sync(consumer + 1, WARPGROUP);
+            if (lane == 0) {
+                copy_store(map_c, staging, column + n * STORE_COLUMNS, row + m * 64);
+                copy_store_commit();
+            }
+        }
+}
+#else
+__device__ __forceinline__ void store_tile(element *c, float (&acc)[PRODUCTS][BLOCK_N / 2],
+                                           int lane, int row, int column, int M, int N)
+{
+    int warp = lane / 32, l = lane % 32;
+#pragma unroll
+    for (int m = 0; m < PRODUCTS; m++)
+#pragma unroll
+        for (int i = 0; i < BLOCK_N / 2; i++) {
+            int r = row + m * 64 + warp * 16 + l / 4 + (i / 2 % 2) * 8;
+            int col = column + i / 4 * 8 + (l % 4) * 2 + i % 2;
+            if (r < M && col < N)
+                c[(size_t)r * N + col] = __float2bfloat16(acc[m][i]);
+        }
+}
+#endif
+
+extern "C" __global__ __launch_bounds__(THREADS,
+                                        1) void matmul(const __grid_constant__ CUtensorMap map_a,
+                                                       const __grid_constant__ CUtensorMap map_b,
+                                                       const __grid_constant__ CUtensorMap map_c,
+                                                       element *c, int M, int N, int K)
+{
+    extern __shared__ __align__(1024) uint8_t raw[];
+    stage_memory &s = *(stage_memory *)raw;
+    int role = threadIdx.x / WARPGROUP;
+    uint32_t rank = CLUSTER > 1 ? cluster_rank() : 0;
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < STAGES; i++) {
+            barrier_init(&s.full[i], 1);
+            barrier_init(&s.empty[i], CONSUMERS * CLUSTER);
+        }
+        barrier_init_fence();
+        copy_prefetch_map(&map_a);
+        copy_prefetch_map(&map_b);
+    }
+    if (CLUSTER > 1)
+        cluster_sync();
+    else
+        __syncthreads();
+
+    int tiles_m = (M + BLOCK_M * CLUSTER - 1) / (BLOCK_M * CLUSTER),
+        tiles_n = (N + BLOCK_N - 1) / BLOCK_N;
+    int tiles = tiles_m * tiles_n, stride = gridDim.x / CLUSTER,
+        steps = (K + BLOCK_K - 1) / BLOCK_K;
+
+    if (role == CONSUMERS) {
+        registers_release<40>();
+        if (threadIdx.x == CONSUMERS * WARPGROUP) {
+            ring r = {0, 1};
+            for (int index = blockIdx.x / CLUSTER; index < tiles; index += stride) {
+                tile t = tile_of(index, tiles_m, tiles_n);
+                for (int k = 0; k < steps; k++, ring_advance(r)) {
+                    barrier_wait(&s.empty[r.stage], r.parity);
+                    load_stage(s, r, &map_a, &map_b, k, (t.row * CLUSTER + rank) * BLOCK_M,
+                               t.column * BLOCK_N, rank);
+                }
+            }
+            /* The block may not end while a peer still sends to it or arrives on its barriers. */
+            for (int i = 0; CLUSTER > 1 && i < STAGES; i++, ring_advance(r))
+                barrier_wait(&s.empty[r.stage], r.parity);
+        }
+    } else {
+        registers_take<CONSUMER_REGISTERS>();
+        float acc[PRODUCTS][BLOCK_N / 2];
+        ring r = {0, 0};
+        int lane = threadIdx.x % WARPGROUP;
+        for (int index = blockIdx.x / CLUSTER; index < tiles; index += stride) {
+            tile t = tile_of(index, tiles_m, tiles_n);
+            int row = (t.row * CLUSTER + rank) * BLOCK_M + role * ROWS, column = t.column * BLOCK_N;
+            int before = -1;
+            for (int k = 0; k < steps; k++, ring_advance(r)) {
+                barrier_wait(&s.full[r.stage], r.parity);
+                product_fence();
+#pragma unroll
+                for (int kk = 0; kk < BLOCK_K / 16; kk++)
+#pragma unroll
+                    for (int m = 0; m < PRODUCTS; m++)
+                        product<BLOCK_N>::issue(
+                            acc[m],
+                            product_operand(
+                                &s.a[r.stage][(role * ROWS + m * 64) * BLOCK_K + kk * 16]),
+                            product_operand(&s.b[r.stage][kk * 16]), k > 0 || kk > 0);
+                product_commit();
+                /* One group stays in flight; the stage before it has been read. */
+                product_wait<1>();
+                if (before >= 0)
+                    release(s, before, lane);
+                before = r.stage;
+            }
+            product_wait<0>();
+            release(s, before, lane);
+#if STORE_BY_COPY
+            store_tile(s, &map_c, acc, role, lane, row, column);
+#else
+            store_tile(c, acc, lane, row, column, M, N);
+#endif
+        }
+        if (STORE_BY_COPY && lane == 0)
+            copy_store_wait_done();
+    }
+    if (CLUSTER > 1)
+        cluster_sync();
+}
