@@ -147,6 +147,8 @@ local glob_shape = {
 function builtins.glob(arg)
   if type(arg) == "string" then
     arg = { arg }
+  elseif type(arg) ~= "table" or engine.mark_of(arg) then
+    engine.fail { code = "wrong_argument", message = "`glob` takes a pattern, not " .. shape.describe(arg), hint = 'glob "src/*.c"' }
   end
   local spec = shape.apply(glob_shape, arg, "glob")
   local out, seen = {}, {}
@@ -239,7 +241,8 @@ function builtins.env(name)
   if not ok then
     engine.fail {
       code = "closed_environment",
-      message = ("the variable %s cannot be read here"):format(shape.describe(name)),
+      message = type(name) == "string" and ("the environment variable %s cannot be read here"):format(name)
+        or "`env` takes a variable's name, not " .. shape.describe(name),
       word = type(name) == "string" and name or nil,
       hint = "take a parameter, param(\"name\", default); env reads " .. table.concat(allowed, ", ") .. " and SPAK_...",
     }

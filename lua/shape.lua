@@ -198,11 +198,26 @@ local function label(who, key)
   return ("what `%s` is given by position"):format(who)
 end
 
+-- In a list, the first item that does not fit is what is wrong.
+local function culprit(kinds, value)
+  if is_list(value) then
+    for i, item in ipairs(value) do
+      if not fits(kinds, item) then
+        local inner = culprit(kinds, item)
+        return inner == item and ("with %s as item %d"):format(shape.describe(item), i) or inner
+      end
+    end
+  end
+  return value
+end
+
 local function check_value(spec, who, key, value)
   if not fits(spec.type or "any", value) then
+    local found = culprit(spec.type, value)
     engine.fail {
       code = "wrong_argument",
-      message = ("%s has to be %s, not %s"):format(label(who, key), wanted(spec.type), shape.describe(value)),
+      message = ("%s has to be %s, not %s"):format(label(who, key), wanted(spec.type),
+        found == value and shape.describe(value) or "one " .. found),
       word = type(key) == "string" and key or nil,
       hint = spec.doc and label(who, key) .. ": " .. spec.doc or nil,
     }

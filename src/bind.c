@@ -71,14 +71,21 @@ static int bind_fail(lua_State *L)
     script_raise(L);
 }
 
-/* engine.rule(name): the rule at work from now on; returns the one before. */
+/* engine.rule(name): the rule at work from now on, "node" for none; returns the one before. What
+ * the outermost rule does, it does where it was called, also when it is written in the spakfile
+ * itself. */
 static int bind_rule(lua_State *L)
 {
     struct script *s = script_of(L);
-    const char *before = s->rule;
+    const char *before = s->rule, *name = bind_text(L, 1, "a rule's name");
+    struct place rule;
 
-    s->rule = arena_strdup(&s->arena, bind_text(L, 1, "a rule's name"));
+    if (!strcmp(name, "node"))
+        s->call = (struct place){0};
+    else if (!s->call.file)
+        script_where(L, &s->call, &rule);
     lua_pushstring(L, before);
+    s->rule = script_intern(s, name);
     return 1;
 }
 

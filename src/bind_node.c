@@ -80,8 +80,9 @@ struct reading {
     const char *bad; /* the field that does not fit */
 };
 
-static const size_t list_at[] = {AT(argv),   AT(env),        AT(params),  AT(facts),  AT(tools),
-                                 AT(inputs), AT(order_only), AT(members), AT(outputs)};
+static const size_t list_at[] = {AT(argv),    AT(env),    AT(params),     AT(facts),
+                                 AT(tools),   AT(inputs), AT(order_only), AT(members),
+                                 AT(outputs), AT(reads),  AT(proofs)};
 _Static_assert(ARRAY_LEN(list_at) == sizeof(((struct script *)0)->lists) / sizeof(struct strs),
                "a scratch list each");
 
@@ -272,7 +273,8 @@ static bool read_map(struct reading *r, int index, size_t at)
         strs_push(out, lua_tostring(r->L, -2));
         strs_push(out, value);
     }
-    qsort(out->at, out->len / 2, 2 * sizeof(*out->at), by_name);
+    if (out->len)
+        qsort(out->at, out->len / 2, 2 * sizeof(*out->at), by_name);
     return true;
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define MEMORY_LIMIT_BYTES ((size_t)1 << 30)
-#define STEP_LIMIT 2000000000
+#define STEP_LIMIT 1000000000
 #define STEPS_A_LOOK 100000
 
 struct script *script_of(lua_State *L)
@@ -32,8 +32,13 @@ static void *allocate(void *ctx, void *ptr, size_t old, size_t bytes)
         free(ptr);
         return NULL;
     }
-    if (bytes > old && s->memory_bytes - old + bytes > MEMORY_LIMIT_BYTES)
+    if (bytes > old && s->memory_bytes - old + bytes > MEMORY_LIMIT_BYTES) {
+        struct place rule;
+        /* Once Lua has unwound the stack nobody could say where. */
+        if (s->running)
+            script_where(s->running, &s->memory_at, &rule);
         return NULL;
+    }
     s->memory_bytes += bytes - old;
     return xrealloc(ptr, bytes);
 }
@@ -120,10 +125,8 @@ void script_take_error(struct script *s, lua_State *L, int status)
                  lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error without a text");
         return;
     }
-    struct place user, rule;
-    script_where(L, &user, &rule);
     err_set(&s->err, ERR_lua_memory, "evaluation needs more than one gigabyte");
-    err_at(&s->err, user);
+    err_at(&s->err, s->memory_at);
     err_hint(&s->err, "look for a loop that grows a table or a text without end");
 }
 
@@ -224,6 +227,7 @@ static int evaluate(struct script *s)
     lua_pushcfunction(L, open_state);
     if (script_call(s, L, 0, 0) < 0)
         return -1;
+    s->running = L;
     lua_sethook(L, look, LUA_MASKCOUNT, STEPS_A_LOOK);
     buf_addf(&path, "%s/main.lua", s->options.lua_dir);
     int r = script_load(s, L, buf_text(&path), FILE_ENGINE, &s->err);
@@ -266,6 +270,8 @@ void script_close(struct script *s)
     ids_release(&s->flags);
     strmap_release(&s->file_ids);
     strmap_release(&s->reads);
+    strmap_release(&s->interned);
+    strs_release(&s->texts);
     arena_release(&s->decl_scratch);
     arena_release(&s->scratch);
     arena_release(&s->arena);

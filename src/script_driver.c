@@ -37,6 +37,7 @@ static int resume(struct script *s, struct script_driver *d, const struct driver
     else
         push_results(d->thread, results, count);
     s->steps_left = s->steps;
+    s->running = d->thread;
     int status = lua_resume(d->thread, s->L, 1, &values);
     *done = status == LUA_OK;
     if (status == LUA_OK)
@@ -78,6 +79,7 @@ int script_driver_step(struct script *s, struct graph **graph, uint32_t driver_n
     s->graph = *graph;
     s->driver_node = driver_node;
     s->rule = "node";
+    s->call = (struct place){0};
     int r = resume(s, &s->drivers[number], results, count, asked, done);
     if (r == 0)
         r = adopt(s, graph);

@@ -11,6 +11,18 @@ const char *script_name(struct script *s, const char *path)
     return text_starts_with(joined, s->options.root) && joined[n] == '/' ? joined + n + 1 : joined;
 }
 
+const char *script_intern(struct script *s, const char *text)
+{
+    uint32_t id = strmap_get(&s->interned, text);
+
+    if (id != STRMAP_NONE)
+        return s->texts.at[id];
+    const char *copy = arena_strdup(&s->arena, text);
+    strmap_set(&s->interned, copy, (uint32_t)s->texts.len);
+    strs_push(&s->texts, copy);
+    return copy;
+}
+
 const struct script_file *script_file(const struct script *s, const char *name)
 {
     uint32_t id = strmap_get(&s->file_ids, name);

@@ -23,6 +23,12 @@ void script_where(lua_State *L, struct place *user, struct place *rule)
         if (!rule->file)
             *rule = here;
     }
+    if (s->call.file &&
+        (!user->file || user->line != s->call.line || strcmp(user->file, s->call.file) != 0)) {
+        if (!rule->file)
+            *rule = *user;
+        *user = s->call;
+    }
     if (!user->file)
         *user = s->at;
     if (!user->file && s->driver_node != GRAPH_NONE && s->graph)

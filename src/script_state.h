@@ -43,13 +43,16 @@ struct script {
     struct script_file *files;
     size_t file_count;
     struct strmap file_ids;
-    struct strmap reads;  /* what was recorded: kind and name */
+    struct strmap reads;    /* what was recorded: kind and name */
+    struct strmap interned; /* text to its number in texts */
+    struct strs texts;
     const char *rule;     /* the rule at work, "node" outside */
+    struct place call;    /* the call of the outermost rule at work */
     struct place at;      /* where Lua is when no file of the user's is on the stack */
     uint32_t driver_node; /* the driver at work, or GRAPH_NONE */
     struct script_driver *drivers;
     uint32_t driver_count;
-    struct strs lists[9]; /* scratch of bind's declarations */
+    struct strs lists[11]; /* scratch of bind's declarations */
     struct ids flags;
     struct arena
         decl_scratch;     /* of the declaration being read, which may call Lua to find a tool */
@@ -57,6 +60,8 @@ struct script {
     int64_t steps_left;
     int64_t steps;
     size_t memory_bytes;
+    lua_State *running; /* the thread at work, for where memory gave out */
+    struct place memory_at;
     int complain_ref; /* Lua: says what is wrong with a node's table */
     int tool_ref;     /* Lua: name of a command to tool */
     int driver_ref;   /* Lua: runs a driver's function */
@@ -82,6 +87,8 @@ int script_load(struct script *s, lua_State *L, const char *path, enum file_kind
                 struct err *e);
 /* The name of a path: relative to the root where it lies below. */
 const char *script_name(struct script *s, const char *path);
+/* The one copy of a text that lives as long as the script. */
+const char *script_intern(struct script *s, const char *text);
 const struct script_file *script_file(const struct script *s, const char *name);
 /* Records a read once. */
 void script_record(struct script *s, enum read_kind kind, const char *what,

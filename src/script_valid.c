@@ -20,12 +20,13 @@ char *script_tool_text(struct arena *arena, const char *name, const char *const 
                        const char *path, const struct strs *files)
 {
     struct buf text = {0};
+    const char *chosen = path ? resolve(arena, path) : NULL;
 
     buf_addf(&text, "%s\n", name);
     for (; *candidates; candidates++) {
         const char *real = resolve(arena, *candidates);
         buf_addf(&text, "?%s\t%s\n", *candidates, real ? real : "");
-        if (path && real && !strcmp(real, path))
+        if (chosen && real && !strcmp(real, chosen))
             break;
     }
     for (size_t i = 0; files && i < files->len; i++)

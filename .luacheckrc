@@ -1,0 +1,28 @@
+-- luacheck: what a spakfile and a rule see (lua/environment.lua), and what the files of lua/ see.
+std = "lua54"
+max_line_length = 180
+cache = false
+exclude_files = { "out" }
+
+local builtins = {
+  "dir", "driver", "env", "fact", "glob", "here", "include", "json", "metrics", "node", "param", "path", "pool", "read", "rule",
+  "target", "tool", "trace_to", "traced", "use",
+}
+local for_rules = { "fail", "finally", "probe", "rule_file", "shared", "watch" }
+local rules = { "bench", "cc", "check", "guide", "hypothesis", "invariant", "kernel", "op", "report", "step", "test", "verdict" }
+
+local function all(...)
+  local out = {}
+  for _, list in ipairs { ... } do
+    for _, name in ipairs(list) do
+      out[#out + 1] = name
+    end
+  end
+  return out
+end
+
+files["lua"] = { globals = { "engine", "import" } }
+files["lua/spak.d.lua"] = { ignore = { "1..", "2.." } }
+files["rules"] = { read_globals = all(builtins, for_rules, rules) }
+files["rules/step"] = { read_globals = { "include", "json", "stat", "step", "lint" } }
+files["spakfile"] = { read_globals = all(builtins, rules) }
