@@ -93,7 +93,7 @@ void console_duration(int64_t ns, struct buf *out)
 /* What a person waits for: nodes that run, not those that prove clean. */
 static size_t ended(const struct run_progress *p)
 {
-    return p->ran + p->failed + p->interrupted;
+    return p->ran + p->failed + p->refused + p->interrupted;
 }
 
 static size_t expected(const struct run_progress *p)

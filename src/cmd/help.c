@@ -12,7 +12,7 @@ static const struct group {
 } groups[] = {
     {"build", " build test plan why clean "},
     {"look at results", " log show diff report metrics graph targets "},
-    {"believe them", " reproduce verify fsck trace gc "},
+    {"keep and believe them", " reproduce verify fsck init trace gc "},
     {"find out more", " help explain version rules completion man "},
 };
 

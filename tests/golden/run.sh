@@ -31,6 +31,7 @@ normalise() {
     sed -e "s|$scratch/[^/ ]*|ROOT|g" -e "s|${SPAK%/bin/spak}|OUT|g" \
         -e 's/in [0-9][0-9.hms]*s$/in TIME/' -e 's/, [0-9][0-9.hms]*s left/, TIME left/' \
         -e 's/\b[0-9a-f]\{64\}\b/DIGEST/g' -e 's/\b[0-9a-f]\{40\}\b/COMMIT/g' \
+        -e 's|/[a-z/]*/\(dash\|bash\|busybox\) -c|SH -c|' -e 's|/usr/bin/|BIN/|g' -e 's|\([^a-zA-Z]\)/bin/|\1BIN/|g' \
         -e 's/^\(spak: spak\/[^ ]*\) [0-9a-f]\{7,\}/\1 COMMIT/'
 }
 

@@ -1,0 +1,184 @@
+-- The tests of the project, each a node: what nothing has changed for has passed already.
+-- A test whose tool is not on this machine is left out, and a test in its place says so (exit status 77).
+
+local names = {}
+
+local function declare(name, what)
+  names[#names + 1] = "test/" .. name
+  return test(name)(what)
+end
+
+-- The name of a file without its folder and its ending.
+local function stem(file)
+  return file:match "([^/]+)%.%w+$"
+end
+
+-- True when the tool is here; else there is a skipped test called `group`.
+local function have(name, group)
+  if tool { name = name, version = { "--version" }, optional = true } then
+    return true
+  end
+  declare(group .. "/skipped", { run = { "sh", "-c", "echo 'no " .. name .. " on this machine'; exit 77" } })
+  return false
+end
+
+local function flatten(...)
+  local out = {}
+  for _, list in ipairs { ... } do
+    for _, item in ipairs(list) do
+      out[#out + 1] = item
+    end
+  end
+  return out
+end
+
+-- One program a module: tests/unit/test_<module>.c against the library; those of a runner bring its sources.
+local function unit_tests(project, way)
+  for _, source in ipairs(glob "tests/unit/test_*.c") do
+    local name = stem(source):gsub("^test_", "")
+    local sources = { source }
+    for runner, files in pairs(project.runners) do
+      for _, file in ipairs(name:match("^" .. runner) and files or {}) do
+        if stem(file) ~= runner then
+          sources[#sources + 1] = file
+        end
+      end
+    end
+    local program = project.compile(way, {
+      ("out/unit/%s/%s"):format(way.name, name),
+      sources = sources,
+      libs = { way.library, "cmocka" },
+    })
+    declare(("unit/%s/%s"):format(way.name, name), { program = program, env = way.env, inputs = glob "tests/unit/data/**", timeout = 120 })
+  end
+end
+
+local function all_ways(project)
+  unit_tests(project, project.gcc)
+  local checked = {
+    name = "asan",
+    cc = "cc",
+    flags = { "-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all" },
+    ldflags = { "-fsanitize=address,undefined" },
+  }
+  checked.library = project.library(checked)
+  unit_tests(project, checked)
+  if have("clang", "unit/clang") then
+    local clang = { name = "clang", cc = "clang", flags = { "-O1", "-Werror" } }
+    clang.library = project.library(clang)
+    unit_tests(project, clang)
+    project.compile(clang, { "out/unit/clang/spak", sources = { "src/main.c", project.verbs }, libs = { clang.library } })
+    for name, sources in pairs(project.runners) do
+      project.compile(clang, { "out/unit/clang/spak-" .. name, sources = sources, libs = { clang.library } })
+      names[#names + 1] = "out/unit/clang/spak-" .. name
+    end
+    names[#names + 1] = "out/unit/clang/spak"
+  end
+end
+
+-- What a spak needs to run anywhere: the programs and the language.
+local spak = { "out/bin/spak", "out/bin/spak-cpu", "out/bin/spak-lua", "out/bin/spak-prove", glob { "lua/**", "rules/**" } }
+local environment = {
+  SPAK = "${root}/out/bin/spak",
+  SPAK_CPU = "${root}/out/bin/spak-cpu",
+  SPAK_LUA = "${root}/out/bin/spak-lua",
+  SPAK_PROVE = "${root}/out/bin/spak-prove",
+}
+
+local function command_line_tests()
+  local more = { runner_cpu = glob { "tests/cheats/*", "src/runner/*.h" }, invariant = {}, invariant_laws = glob "invariants/*" }
+  for _, script in ipairs(glob { "tests/cli/*.sh", except = "tests/cli/lib.sh" }) do
+    local name = stem(script)
+    declare("cli/" .. name, {
+      run = { "sh", script },
+      inputs = { script, "tests/cli/lib.sh", spak, more[name] or glob "invariants/*" },
+      tools = { "python3", "git", "cc" },
+      env = environment,
+    })
+  end
+  for _, case in ipairs(glob "tests/golden/*/spakfile") do
+    local folder = path.dir(case)
+    declare("golden/" .. folder:match "[^/]+$", {
+      run = { "sh", "tests/golden/run.sh", folder },
+      inputs = { "tests/golden/run.sh", glob(folder .. "/**"), spak },
+      tools = "git",
+      env = environment,
+    })
+  end
+end
+
+local function self_tests(project)
+  local sources = flatten(project.engine, { "src/main.c" }, project.verbs, project.headers, glob "src/runner/*.c")
+  local text = glob { "*", "src/**", "lua/**", "rules/**", "kernels/**", "invariants/**", "tests/**", ".ci/*", except = "LICENSE" }
+  local code = {}
+  for _, file in ipairs(sources) do
+    if file:match "%.[ch]$" then
+      code[#code + 1] = file
+    end
+  end
+  local function check(name, script, ...)
+    declare("self/" .. name, { run = { "python3", script, ... }, inputs = { script, ... }, tools = "python3" })
+  end
+  check("layers", "tests/self/layers.py", "src/README.md", code)
+  check("names", "tests/self/names.py", text)
+  declare("self/top_level", { run = { "python3", "tests/self/top_level.py", glob { "*", "*/README.md" } }, inputs = "tests/self/top_level.py" })
+  declare("self/layers_test", { run = { "sh", "tests/self/layers_test.sh" }, inputs = { "tests/self/layers_test.sh", "tests/self/layers.py" } })
+  local h = glob { "src/*.h", "src/cmd/*.h", "src/runner/*.h" }
+  declare("self/headers", {
+    run = { "sh", "tests/self/headers.sh", "cc", "-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Isrc", "--", h },
+    inputs = { "tests/self/headers.sh", project.headers },
+    tools = "cc",
+  })
+  local objects = {}
+  for i, source in ipairs(flatten(project.engine, { "src/main.c" }, project.verbs)) do
+    objects[i] = ("out/obj/gcc/%s.o"):format(source)
+  end
+  declare("self/state", { run = { "sh", "tests/self/state.sh", objects }, inputs = { "tests/self/state.sh", objects } })
+  local all = flatten(text, { "LICENSE" })
+  declare("self/stages", {
+    run = { "sh", "tests/self/stages.sh", "out/bin", all },
+    inputs = { "tests/self/stages.sh", spak, all },
+    tools = { "cc", "python3" },
+    timeout = 600,
+  })
+end
+
+-- Everybody's taste is a tool's: formatting, and the faults that a compiler does not look for.
+local function lint(project)
+  local c = flatten(project.engine, { "src/main.c" }, project.verbs, glob { "src/**/*.h", "src/runner/**/*.c", "tests/**/*.[ch]", "kernels/**/*.[ch]" })
+  if have("clang-format", "lint/format") then
+    for _, file in ipairs(c) do
+      declare("lint/format/" .. file, { run = { "clang-format", "--dry-run", "-Werror", file }, inputs = { ".clang-format", file } })
+    end
+  end
+  if have("clang-tidy", "lint/tidy") then
+    for _, file in ipairs(flatten(project.engine, { "src/main.c" }, project.verbs, glob "src/runner/*.c")) do
+      local depfile = ("out/lint/%s.d"):format(file)
+      declare("lint/tidy/" .. file, {
+        run = { "sh", "tests/self/tidy.sh", file, depfile, "out/test/lint/tidy/" .. file .. ".log" },
+        inputs = { "tests/self/tidy.sh", ".clang-tidy", file },
+        reads = "src",
+        depfile = depfile,
+        tools = { "clang-tidy", "cc" },
+      })
+    end
+  end
+  if have("luacheck", "lint/lua") then
+    for _, file in ipairs(glob { "spakfile", "lua/**/*.lua", "rules/**/*.lua", "tests/*.lua" }) do
+      declare("lint/lua/" .. file, { run = { "luacheck", "--no-color", "--no-cache", "-q", file }, inputs = { ".luacheckrc", file } })
+    end
+  end
+  if have("shellcheck", "lint/shell") then
+    for _, file in ipairs(glob { "bootstrap.sh", ".ci/run", "tests/**/*.sh" }) do
+      declare("lint/shell/" .. file, { run = { "shellcheck", file }, inputs = { ".shellcheckrc", "tests/cli/lib.sh", file } })
+    end
+  end
+end
+
+return function(project)
+  all_ways(project)
+  command_line_tests()
+  self_tests(project)
+  lint(project)
+  target "test" { names }
+end
