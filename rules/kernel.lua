@@ -36,7 +36,6 @@ local function make(arg)
       flags = { "-O3" },
       defines = defines,
       libs = arg.libs,
-      pkg = arg.pkg,
     }
   else
     object = ("out/kernel/%s.so"):format(arg.same_as)
@@ -59,7 +58,6 @@ return {
     threads = { type = "integer", default = 1, doc = "how many threads it may use" },
     set = { type = "table", default = {}, doc = "values for freedoms that the guide names; each becomes a macro" },
     libs = { type = "strings", default = { "m", "pthread" }, doc = "libraries it is linked with" },
-    pkg = { type = "strings", default = {}, doc = "pkg-config modules it is linked with" },
     library = { type = "boolean", default = false, doc = "it only calls a library: a baseline, never a candidate" },
     doc = { type = "string", doc = "what it changes; without it, the prose above" },
   },

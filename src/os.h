@@ -34,6 +34,8 @@ int os_read(const char *path, struct buf *out, struct err *e);
 int os_write(const char *path, const void *bytes, size_t len, uint32_t mode, struct err *e);
 /* The same, with fsync of file and folder before it returns. */
 int os_write_durable(const char *path, const void *bytes, size_t len, uint32_t mode, struct err *e);
+/* Writes into the file itself, for programs in a sandbox that grants the file and nothing beside it. A crash leaves a part. */
+int os_write_in_place(const char *path, const void *bytes, size_t len, struct err *e);
 /* Copies the content; written like os_write does. */
 int os_copy(const char *from, const char *to, uint32_t mode, struct err *e);
 int os_rename(const char *from, const char *to, struct err *e);

@@ -277,6 +277,19 @@ int os_write(const char *path, const void *bytes, size_t len, uint32_t mode, str
     return write_whole(path, bytes, len, mode, false, e);
 }
 
+int os_write_in_place(const char *path, const void *bytes, size_t len, struct err *e)
+{
+    int fd = open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    int rc;
+
+    if (fd < 0)
+        return fail(e, "write", path);
+    rc = os_write_fd(fd, bytes, len, path, e);
+    if (close(fd) < 0 && rc == 0)
+        rc = fail(e, "write", path);
+    return rc;
+}
+
 int os_write_durable(const char *path, const void *bytes, size_t len, uint32_t mode, struct err *e)
 {
     return write_whole(path, bytes, len, mode, true, e);

@@ -24,7 +24,7 @@ static int run(const char *job, const char *spec_path, const char *out_path, boo
     if (rc < 0)
         goto out;
     json_pretty(result, &text);
-    rc = os_write(out_path, text.ptr, text.len, 0644, e);
+    rc = os_write_in_place(out_path, text.ptr, text.len, e);
 out:
     json_decref(result);
     buf_release(&text);

@@ -143,7 +143,7 @@ static int step_write(lua_State *L)
     const char *path = find(step->out, step->out_count, name);
     if (!path)
         return luaL_error(L, "this step has no output named `%s`", name);
-    if (os_write(path, text, len, 0644, &step->err) < 0)
+    if (os_write_in_place(path, text, len, &step->err) < 0)
         return fail(L);
     return 0;
 }

@@ -6,23 +6,9 @@
  * is at fault and there is no proof. */
 #include "prove_law.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-/* In place: a sandbox gives the right to this one file and to nothing beside it. */
-static int write_proof(const char *path, const struct buf *text, struct err *e)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return err_errno(e, ERR_os, "cannot write %s", path);
-    int rc = os_write_fd(fd, text->ptr, text->len, path, e);
-    if (close(fd) && rc == 0)
-        rc = err_errno(e, ERR_os, "cannot write %s", path);
-    return rc;
-}
 
 static int prove(const char *spec_path, const char *out_path, bool *verified, struct err *e)
 {
@@ -39,7 +25,7 @@ static int prove(const char *spec_path, const char *out_path, bool *verified, st
     fputs(buf_text(&text), stderr);
     buf_reset(&text);
     proof_json(&proof, &spec, &text);
-    rc = write_proof(out_path, &text, e);
+    rc = os_write_in_place(out_path, buf_text(&text), text.len, e);
 out:
     buf_release(&text);
     proof_release(&proof, &spec);
