@@ -165,7 +165,8 @@ size_t text_distance(const char *a, const char *b)
 }
 
 #define ARENA_ALIGN 16
-/* Blocks double from the first to the last of these: an arena for one node costs little, one for a graph few calls. */
+/* Blocks double from the first to the last of these: an arena for one node costs little, one for a
+ * graph few calls. */
 #define ARENA_FIRST_BYTES ((size_t)4 << 10)
 #define ARENA_LAST_BYTES ((size_t)256 << 10)
 

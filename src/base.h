@@ -33,7 +33,8 @@ struct str {
 };
 struct str str_of(const char *text);
 bool str_equal(struct str a, struct str b);
-/* Cuts the text before the next `sep` off `*rest`; false when `*rest` was used up. A last `sep` adds no empty piece. */
+/* Cuts the text before the next `sep` off `*rest`; false when `*rest` was used up. A last `sep`
+ * adds no empty piece. */
 bool str_split(struct str *rest, char sep, struct str *out);
 struct str str_trim(struct str s);
 bool text_starts_with(const char *text, const char *prefix);

@@ -4,10 +4,10 @@
 
 #include "err.h"
 
-/* Adds every prerequisite of every rule in the text, each once, in order of appearance; strings live in
- * the arena. Understands \-newline, escaped spaces, $$ and \#, CRLF, several targets and the empty rules of -MP. `name` is for
- * messages. */
-int depfile_parse(const char *text, size_t len, const char *name, struct arena *arena, struct strs *out,
-                  struct err *e);
+/* Adds every prerequisite of every rule in the text, each once, in order of appearance; strings
+ * live in the arena. Understands \-newline, escaped spaces, $$ and \#, CRLF, several targets and
+ * the empty rules of -MP. `name` is for messages. */
+int depfile_parse(const char *text, size_t len, const char *name, struct arena *arena,
+                  struct strs *out, struct err *e);
 
 #endif

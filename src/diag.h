@@ -14,8 +14,8 @@ enum diag_form { DIAG_PLAIN, DIAG_COLOUR, DIAG_JSON };
  *      3 | target "x" { "foo" }
  *        |              ^
  *        = help: did you mean "food"?
- * with notes, their source lines and the captured output; or one JSON object on a line. Source lines are read from
- * the file, and left out where it cannot be read. */
+ * with notes, their source lines and the captured output; or one JSON object on a line. Source
+ * lines are read from the file, and left out where it cannot be read. */
 void diag_draw(const struct err *e, enum diag_form form, struct buf *out);
 /* "warning[S101]: ..." in the same shape. */
 void diag_draw_warning(const struct err *e, enum diag_form form, struct buf *out);

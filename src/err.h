@@ -1,9 +1,9 @@
 /* err: an error as a value.
  *
- * A function that can fail takes a `struct err *e` last and returns -1 if and only if it set it. The
- * first error wins: setting one that is already set is a bug. Who finds the error says what is wrong;
- * callers on the way up add where (err_at), what to do (err_hint) and around what (err_wrap). Nothing
- * here prints; diag draws.
+ * A function that can fail takes a `struct err *e` last and returns -1 if and only if it set it.
+ * The first error wins: setting one that is already set is a bug. Who finds the error says what is
+ * wrong; callers on the way up add where (err_at), what to do (err_hint) and around what
+ * (err_wrap). Nothing here prints; diag draws.
  *
  * Life cycle: a struct err that is all zero is "no error"; err_release makes it so again. */
 #ifndef SPAK_ERR_H
@@ -11,7 +11,8 @@
 
 #include "base.h"
 
-/* Where something was declared: a file as the user named it, line and column (in bytes) from 1, 0 unknown. */
+/* Where something was declared: a file as the user named it, line and column (in bytes) from 1, 0
+ * unknown. */
 struct place {
     const char *file;
     int line;
@@ -21,9 +22,9 @@ struct place {
 /* What kind of failure it is; the value is the exit status of the process. */
 enum err_class {
     ERR_NONE = 0,
-    ERR_NODE = 1,      /* a node failed */
-    ERR_USAGE = 2,     /* the command line, the spakfile, the machine */
-    ERR_PROTOCOL = 3,  /* an invariant or the protocol refused */
+    ERR_NODE = 1,     /* a node failed */
+    ERR_USAGE = 2,    /* the command line, the spakfile, the machine */
+    ERR_PROTOCOL = 3, /* an invariant or the protocol refused */
     ERR_INTERRUPT = 130,
 };
 

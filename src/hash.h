@@ -32,18 +32,21 @@ int hash_file(const char *path, struct digest *out, struct err *e);
 /* A folder: the digest of its listing. */
 int hash_tree(const char *path, struct digest *out, struct err *e);
 
-/* Appends the listing of a folder: for everything below it, sorted by path, "MODE DIGEST PATH" and a NUL. MODE is git's: 100644, 100755 for
- * a file that somebody may execute, 120000 for a link (DIGEST is of its text), 040000 for a folder (DIGEST is zeros). Digests of files come
- * from `cache` unless that is NULL. Anything that is no file, folder or link is an error. */
+/* Appends the listing of a folder: for everything below it, sorted by path, "MODE DIGEST PATH" and
+ * a NUL. MODE is git's: 100644, 100755 for a file that somebody may execute, 120000 for a link
+ * (DIGEST is of its text), 040000 for a folder (DIGEST is zeros). Digests of files come from
+ * `cache` unless that is NULL. Anything that is no file, folder or link is an error. */
 struct hash_cache;
 int hash_list_tree(const char *path, struct hash_cache *cache, struct buf *out, struct err *e);
 
-/* path -> (stat, digest). An entry is used only if mtime, ctime, size and inode are the same and the file was not
- * touched within a clock tick of being hashed. Kept in one file, replaced as a whole; losing it costs only time. A path is
- * looked up as it is spelled. hash_cache_digest and hash_cache_misses may be called from several threads at once. */
+/* path -> (stat, digest). An entry is used only if mtime, ctime, size and inode are the same and
+ * the file was not touched within a clock tick of being hashed. Kept in one file, replaced as a
+ * whole; losing it costs only time. A path is looked up as it is spelled. hash_cache_digest and
+ * hash_cache_misses may be called from several threads at once. */
 /* Loads it; an absent, short or damaged file is an empty cache. */
 struct hash_cache *hash_cache_open(const char *path);
-/* The digest of a file or folder, from the cache when that is safe. `exists` is false for a missing path (no error, zero digest). */
+/* The digest of a file or folder, from the cache when that is safe. `exists` is false for a missing
+ * path (no error, zero digest). */
 int hash_cache_digest(struct hash_cache *cache, const char *path, struct digest *out, bool *exists,
                       struct err *e);
 /* Writes it back if it changed. */

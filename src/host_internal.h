@@ -1,10 +1,12 @@
-/* host_internal: the parts of host that read /proc and /sys below a root that a test can name; nobody else includes it. */
+/* host_internal: the parts of host that read /proc and /sys below a root that a test can name;
+ * nobody else includes it. */
 #ifndef SPAK_HOST_INTERNAL_H
 #define SPAK_HOST_INTERNAL_H
 
 #include "host.h"
 
-/* What host_fact and host_fact_names do, with <root>/proc and <root>/sys; "" is the machine itself. */
+/* What host_fact and host_fact_names do, with <root>/proc and <root>/sys; "" is the machine itself.
+ */
 const char *host_fact_below(const char *root, struct arena *arena, const char *name);
 void host_names_below(const char *root, struct arena *arena, struct strs *out);
 
@@ -18,7 +20,8 @@ size_t host_gpu_count(const char *root, struct arena *arena);
 const char *host_gpu_name(const char *root, struct arena *arena, size_t index);
 const char *host_gpu_driver(const char *root, struct arena *arena);
 
-/* A model's name as words of a-z and 0-9 joined by -, without vendors, trade marks and clock rates. */
+/* A model's name as words of a-z and 0-9 joined by -, without vendors, trade marks and clock rates.
+ */
 const char *host_short_model(struct arena *arena, const char *model);
 
 #endif

@@ -1,14 +1,16 @@
 /* json: canonical JSON in and out, over jansson.
  *
- * Canonical: keys sorted, no white space (or two-space indent where a person reads it), a newline at the
- * end, numbers that read back as the same bits. Values are jansson's own; use its accessors. Reads no files. */
+ * Canonical: keys sorted, no white space (or two-space indent where a person reads it), a newline
+ * at the end, numbers that read back as the same bits. Values are jansson's own; use its accessors.
+ * Reads no files. */
 #ifndef SPAK_JSON_H
 #define SPAK_JSON_H
 
 #include "err.h"
 #include <jansson.h>
 
-/* Parses `len` bytes; a syntax error carries `name` and the line and column. NULL if and only if e is set. */
+/* Parses `len` bytes; a syntax error carries `name` and the line and column. NULL if and only if e
+ * is set. */
 json_t *json_parse(const char *text, size_t len, const char *name, struct err *e);
 /* Appends the canonical form, on one line without a newline. */
 void json_compact(const json_t *value, struct buf *out);

@@ -1,8 +1,8 @@
 /* os: files, time, processes, locks. The only file with #if for a platform.
  *
- * Every call that can fail on a broken disk passes a fault point (os_fault): with SPAK_FAULT=NAME:N:ACTION
- * in the environment the N-th passage through NAME fails with ENOSPC, EIO or EINTR, or kills the process.
- * Knows neither Lua nor git nor what a node is. Paths are bytes. */
+ * Every call that can fail on a broken disk passes a fault point (os_fault): with
+ * SPAK_FAULT=NAME:N:ACTION in the environment the N-th passage through NAME fails with ENOSPC, EIO
+ * or EINTR, or kills the process. Knows neither Lua nor git nor what a node is. Paths are bytes. */
 #ifndef SPAK_OS_H
 #define SPAK_OS_H
 
@@ -28,13 +28,15 @@ int os_stat(const char *path, struct os_stat *out, struct err *e);
 int os_lstat(const char *path, struct os_stat *out, struct err *e);
 /* Appends the whole file. */
 int os_read(const char *path, struct buf *out, struct err *e);
-/* Writes a temporary beside it (OS_TEMP_PREFIX and a random name) and renames: readers see the old or the new, never a part, and
- * a failure leaves the old. Only a killed process leaves the temporary behind. Makes no folder. */
+/* Writes a temporary beside it (OS_TEMP_PREFIX and a random name) and renames: readers see the old
+ * or the new, never a part, and a failure leaves the old. Only a killed process leaves the
+ * temporary behind. Makes no folder. */
 #define OS_TEMP_PREFIX ".spak-tmp-"
 int os_write(const char *path, const void *bytes, size_t len, uint32_t mode, struct err *e);
 /* The same, with fsync of file and folder before it returns. */
 int os_write_durable(const char *path, const void *bytes, size_t len, uint32_t mode, struct err *e);
-/* Writes into the file itself, for programs in a sandbox that grants the file and nothing beside it. A crash leaves a part. */
+/* Writes into the file itself, for programs in a sandbox that grants the file and nothing beside
+ * it. A crash leaves a part. */
 int os_write_in_place(const char *path, const void *bytes, size_t len, struct err *e);
 /* Copies the content; written like os_write does. */
 int os_copy(const char *from, const char *to, uint32_t mode, struct err *e);
@@ -43,8 +45,9 @@ int os_rename(const char *from, const char *to, struct err *e);
 int os_mkdirs(const char *path, struct err *e);
 /* Makes the folders above a file. */
 int os_mkdirs_for(const char *path, struct err *e);
-/* Starts the temporary of a file that is written piece by piece: `fd` to write to, `temp` its name. Then either os_temp_keep, which closes
- * and renames it (and fsyncs when `durable`), or os_temp_drop, which closes and removes it. A keep that fails has dropped. */
+/* Starts the temporary of a file that is written piece by piece: `fd` to write to, `temp` its name.
+ * Then either os_temp_keep, which closes and renames it (and fsyncs when `durable`), or
+ * os_temp_drop, which closes and removes it. A keep that fails has dropped. */
 int os_temp_open(const char *path, uint32_t mode, char **temp, int *fd, struct err *e);
 int os_temp_keep(const char *path, char *temp, int fd, bool durable, struct err *e);
 void os_temp_drop(char *temp, int fd);
@@ -82,10 +85,12 @@ void os_unlock(int *fd);
 
 /* A child process.
  *
- * It starts in a process group of its own, with default signals, umask 022 and no descriptor but the three and keep_fds. It dies with
- * the thread that called os_spawn (spawn from a thread that lives as long as the child may), and os_wait kills what it left behind in its
- * group. What it started lives on when this process is killed by SIGKILL, unless a guard watches: so Ctrl-C is os_kill_group, and
- * kill -9 is the guard's. Only a process that leaves its group and outlives its parent escapes both. */
+ * It starts in a process group of its own, with default signals, umask 022 and no descriptor but
+ * the three and keep_fds. It dies with the thread that called os_spawn (spawn from a thread that
+ * lives as long as the child may), and os_wait kills what it left behind in its group. What it
+ * started lives on when this process is killed by SIGKILL, unless a guard watches: so Ctrl-C is
+ * os_kill_group, and kill -9 is the guard's. Only a process that leaves its group and outlives its
+ * parent escapes both. */
 struct os_spawn {
     const char *const *argv; /* NULL-terminated; argv[0] is a path, no search */
     const char *const *env;  /* NULL-terminated NAME=value, the whole environment */
@@ -93,15 +98,17 @@ struct os_spawn {
     int stdin_fd;            /* -1: /dev/null */
     int stdout_fd;           /* -1: /dev/null */
     int stderr_fd;           /* -1: /dev/null */
-    const int *keep_fds;     /* further descriptors that stay open, at their own numbers, 3 or above */
+    const int *keep_fds; /* further descriptors that stay open, at their own numbers, 3 or above */
     size_t keep_count;
-    bool same_group;         /* stay in the caller's process group, with its umask (console commands) */
-    struct os_guard *guard;  /* kills the group when this process dies; NULL: nobody does */
-    /* Runs in the child just before exec, memory shared with the parent: system calls only. Returns an errno. */
+    bool same_group; /* stay in the caller's process group, with its umask (console commands) */
+    struct os_guard *guard; /* kills the group when this process dies; NULL: nobody does */
+    /* Runs in the child just before exec, memory shared with the parent: system calls only. Returns
+     * an errno. */
     int (*prepare)(void *ctx);
     void *prepare_ctx;
 };
-/* Starts it; `pidfd` becomes readable when it ends. A program that cannot be executed is an error here (N107), not an exit status. */
+/* Starts it; `pidfd` becomes readable when it ends. A program that cannot be executed is an error
+ * here (N107), not an exit status. */
 int os_spawn(const struct os_spawn *how, pid_t *pid, int *pidfd, struct err *e);
 
 struct os_exit {
@@ -111,13 +118,15 @@ struct os_exit {
     int64_t system_ns;
     uint64_t peak_bytes;
 };
-/* Waits for the end, kills the rest of its group and collects it: pipes that the group held are at their end afterwards. */
+/* Waits for the end, kills the rest of its group and collects it: pipes that the group held are at
+ * their end afterwards. */
 int os_wait(pid_t pid, struct os_exit *out, struct err *e);
 /* Signals the whole group; a group that is gone is fine. */
 void os_kill_group(pid_t pid, int signal);
 
-/* A process beside this one that outlives it by a moment: when this process dies, in whatever way, it kills the groups of children
- * that are still running. One for a run; costs a fork, and no system call for a child. */
+/* A process beside this one that outlives it by a moment: when this process dies, in whatever way,
+ * it kills the groups of children that are still running. One for a run; costs a fork, and no
+ * system call for a child. */
 struct os_guard;
 int os_guard_start(struct os_guard **out, struct err *e);
 /* Call before os_wait of a guarded child: afterwards its number may be another's. */
@@ -125,11 +134,13 @@ void os_guard_forget(struct os_guard *guard, pid_t pid);
 /* Ends the guard without killing; NULL is fine. */
 void os_guard_stop(struct os_guard *guard);
 
-/* Runs to the end, without a shell and without a sandbox, and collects stdout (and stderr when `both`). */
-int os_capture(const char *const *argv, bool both, struct buf *out, struct os_exit *status, struct err *e);
+/* Runs to the end, without a shell and without a sandbox, and collects stdout (and stderr when
+ * `both`). */
+int os_capture(const char *const *argv, bool both, struct buf *out, struct os_exit *status,
+               struct err *e);
 
-/* Passes a fault point: 0, or the errno that the environment asks this passage to fail with. A name that os_fault_points
- * lacks is a bug. */
+/* Passes a fault point: 0, or the errno that the environment asks this passage to fail with. A name
+ * that os_fault_points lacks is a bug. */
 int os_fault(const char *point);
 /* Every fault point, sorted, NULL-terminated: what a fault-injection test goes through. */
 const char *const *os_fault_points(void);

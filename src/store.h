@@ -1,13 +1,16 @@
 /* store: content-addressed objects and records of what ran.
  *
- * Objects lie under <dir>/cas/ab/<sha256>.gz, gzip files that zcat reads, written beside and renamed. Records lie in one LMDB
- * environment (<dir>/state.mdb): copy-on-write pages, so a kill -9 at any instant leaves the last committed state. The only user of
- * zlib and LMDB. Knows no execution. One thread at a time.
+ * Objects lie under <dir>/cas/ab/<sha256>.gz, gzip files that zcat reads, written beside and
+ * renamed. Records lie in one LMDB environment (<dir>/state.mdb): copy-on-write pages, so a kill -9
+ * at any instant leaves the last committed state. The only user of zlib and LMDB. Knows no
+ * execution. One thread at a time.
  *
- * What a crash can do. Records are synced to the disk when they are committed; objects are not, one fsync an object would cost more
- * than making most of them. So after a kill of the process every record's objects are there; after a power cut an object of the last
- * seconds may be missing or cut short. Every read checks the digest, so that such an object is never handed out: it is removed and
- * reported as damaged (ERR_X103), like one that is missing (ERR_X102), and a caller who can make it again does: putting it heals it. */
+ * What a crash can do. Records are synced to the disk when they are committed; objects are not, one
+ * fsync an object would cost more than making most of them. So after a kill of the process every
+ * record's objects are there; after a power cut an object of the last seconds may be missing or cut
+ * short. Every read checks the digest, so that such an object is never handed out: it is removed
+ * and reported as damaged (ERR_X103), like one that is missing (ERR_X102), and a caller who can
+ * make it again does: putting it heals it. */
 #ifndef SPAK_STORE_H
 #define SPAK_STORE_H
 
@@ -26,19 +29,19 @@ struct dep_record {
     struct digest digest;
 };
 struct action_record {
-    struct digest key;    /* the full key, discovered inputs included */
+    struct digest key; /* the full key, discovered inputs included */
     int exit_code;
     struct output_record *outputs;
     size_t output_count;
     struct dep_record *deps; /* discovered: from the depfile */
     size_t dep_count;
-    struct digest log;    /* captured output, an object; zero when it printed nothing */
+    struct digest log; /* captured output, an object; zero when it printed nothing */
     uint64_t log_bytes;
-    int64_t wall_ns;      /* notes only, never in the trace's tree */
+    int64_t wall_ns; /* notes only, never in the trace's tree */
     int64_t cpu_ns;
     uint64_t peak_bytes;
-    const char *sandbox;  /* "none" or what was in force */
-    const char *machine;  /* identity of the machine, for nodes that measure */
+    const char *sandbox; /* "none" or what was in force */
+    const char *machine; /* identity of the machine, for nodes that measure */
 };
 
 struct store;
@@ -47,34 +50,44 @@ struct store *store_open(const char *dir, struct err *e);
 void store_close(struct store *store);
 
 /* Objects. Putting one that is there already writes nothing. */
-int store_put_bytes(struct store *s, const void *bytes, size_t len, struct digest *out, struct err *e);
-int store_put_file(struct store *s, const char *path, struct digest *out, uint64_t *size_bytes, struct err *e);
+int store_put_bytes(struct store *s, const void *bytes, size_t len, struct digest *out,
+                    struct err *e);
+int store_put_file(struct store *s, const char *path, struct digest *out, uint64_t *size_bytes,
+                   struct err *e);
 bool store_has(struct store *s, const struct digest *d);
 /* Reads it and checks its digest; a damaged or missing object is an error that names it. */
 int store_get_bytes(struct store *s, const struct digest *d, struct buf *out, struct err *e);
 /* Makes the file (temporary and rename), with `mode`. */
-int store_get_file(struct store *s, const struct digest *d, const char *path, uint32_t mode, struct err *e);
-/* A folder as an object: its listing (hash_list_tree), so that its digest is hash_tree's; each file and each link's text is an object of
- * its own. Getting one replaces what is at `path`. */
+int store_get_file(struct store *s, const struct digest *d, const char *path, uint32_t mode,
+                   struct err *e);
+/* A folder as an object: its listing (hash_list_tree), so that its digest is hash_tree's; each file
+ * and each link's text is an object of its own. Getting one replaces what is at `path`. */
 int store_put_tree(struct store *s, const char *path, struct digest *out, struct err *e);
 int store_get_tree(struct store *s, const struct digest *d, const char *path, struct err *e);
 
-/* Records. `base` is the digest of a node's declared inputs: one base may have had several sets of discovered inputs. */
-int store_put_action(struct store *s, const struct digest *base, const struct action_record *r, struct err *e);
+/* Records. `base` is the digest of a node's declared inputs: one base may have had several sets of
+ * discovered inputs. */
+int store_put_action(struct store *s, const struct digest *base, const struct action_record *r,
+                     struct err *e);
 /* The records of a base, latest first, at most 8. */
-int store_get_actions(struct store *s, const struct digest *base, struct arena *arena, struct action_record **out, size_t *count,
-                      struct err *e);
-/* What a node, by name, was last built as: base and full key and the record. found=false when never. */
+int store_get_actions(struct store *s, const struct digest *base, struct arena *arena,
+                      struct action_record **out, size_t *count, struct err *e);
+/* What a node, by name, was last built as: base and full key and the record. found=false when
+ * never. */
 struct node_state {
     struct digest base;
     struct action_record record;
     bool failed; /* the last attempt failed */
-    const char *explanation; /* the canonical description behind base, for "why": compared line by line */
+    const char
+        *explanation; /* the canonical description behind base, for "why": compared line by line */
 };
-int store_put_node(struct store *s, const char *name, const struct node_state *state, struct err *e);
-int store_get_node(struct store *s, const char *name, struct arena *arena, struct node_state *out, bool *found, struct err *e);
+int store_put_node(struct store *s, const char *name, const struct node_state *state,
+                   struct err *e);
+int store_get_node(struct store *s, const char *name, struct arena *arena, struct node_state *out,
+                   bool *found, struct err *e);
 /* Small named values: leases, the last trace commit, a driver's record. */
-int store_put_value(struct store *s, const char *name, const void *bytes, size_t len, struct err *e);
+int store_put_value(struct store *s, const char *name, const void *bytes, size_t len,
+                    struct err *e);
 int store_get_value(struct store *s, const char *name, struct buf *out, bool *found, struct err *e);
 /* Several puts as one transaction: all or none. Nesting is a bug. */
 int store_begin(struct store *s, struct err *e);
@@ -85,8 +98,10 @@ void store_abort(struct store *s);
 /* Is this error one that making the object again would heal? */
 bool store_lost_object(const struct err *e);
 
-/* Re-hashes every object and checks that every record's objects are there; calls back for each fault. */
+/* Re-hashes every object and checks that every record's objects are there; calls back for each
+ * fault. */
 typedef void store_fault_fn(void *ctx, const char *what, const char *heal);
-int store_fsck(struct store *s, store_fault_fn *fault, void *ctx, size_t *objects, size_t *records, struct err *e);
+int store_fsck(struct store *s, store_fault_fn *fault, void *ctx, size_t *objects, size_t *records,
+               struct err *e);
 
 #endif

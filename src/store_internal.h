@@ -8,7 +8,8 @@
 
 enum store_table { TABLE_ACTIONS, TABLE_NODES, TABLE_VALUES, TABLE_COUNT };
 
-/* A put of the transaction that is open: done again after the map has grown, which no open transaction survives. */
+/* A put of the transaction that is open: done again after the map has grown, which no open
+ * transaction survives. */
 struct store_op {
     struct store_op *next;
     enum store_table table;
@@ -32,22 +33,27 @@ struct store {
 int store_pass(const char *point);
 
 /* store.c: one value by the digest of its name. */
-int store_table_put(struct store *s, enum store_table table, const struct digest *key, struct str value, struct err *e);
+int store_table_put(struct store *s, enum store_table table, const struct digest *key,
+                    struct str value, struct err *e);
 /* The value stays where it is, in the map, until store_table_done. */
-int store_table_get(struct store *s, enum store_table table, const struct digest *key, struct str *value, bool *found,
-                    struct err *e);
+int store_table_get(struct store *s, enum store_table table, const struct digest *key,
+                    struct str *value, bool *found, struct err *e);
 void store_table_done(struct store *s);
 /* Calls back for every value of a table, in the order of keys. */
 typedef int store_each_fn(void *ctx, struct str value, struct err *e);
-int store_table_each(struct store *s, enum store_table table, store_each_fn *fn, void *ctx, struct err *e);
+int store_table_each(struct store *s, enum store_table table, store_each_fn *fn, void *ctx,
+                     struct err *e);
 
 /* store_record.c: values as bytes: version, payload, CRC-32. */
 void store_encode_actions(const struct action_record *records, size_t count, struct buf *out);
-int store_decode_actions(struct str value, struct arena *arena, struct action_record **records, size_t *count, struct err *e);
+int store_decode_actions(struct str value, struct arena *arena, struct action_record **records,
+                         size_t *count, struct err *e);
 void store_encode_node(const char *name, const struct node_state *state, struct buf *out);
-int store_decode_node(struct str value, struct arena *arena, const char **name, struct node_state *state, struct err *e);
+int store_decode_node(struct str value, struct arena *arena, const char **name,
+                      struct node_state *state, struct err *e);
 void store_encode_value(const char *name, const void *bytes, size_t len, struct buf *out);
-int store_decode_value(struct str value, struct arena *arena, const char **name, struct str *bytes, struct err *e);
+int store_decode_value(struct str value, struct arena *arena, const char **name, struct str *bytes,
+                       struct err *e);
 
 /* store_object.c */
 char *store_object_path(const struct store *s, struct arena *arena, const struct digest *d);
@@ -60,7 +66,8 @@ struct tree_entry {
     struct digest digest;
     const char *path;
 };
-/* Cuts the next entry off `rest`; false at the end. A listing that hash_list_tree cannot have written is an error. */
+/* Cuts the next entry off `rest`; false at the end. A listing that hash_list_tree cannot have
+ * written is an error. */
 int store_next_entry(struct str *rest, struct tree_entry *out, bool *found, struct err *e);
 
 #endif

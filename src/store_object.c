@@ -158,7 +158,7 @@ static int put_file_once(struct store *s, const char *path, struct digest *out,
 {
     struct arena arena = {0};
     struct packer packer;
-    struct os_stat stat;
+    struct os_stat stat = {0};
     struct digest packed;
     const char *object;
     int rc = hash_file(path, out, e);

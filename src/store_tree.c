@@ -163,7 +163,7 @@ static bool passes_link(const char *root, const char *path, struct arena *arena)
 static int fill_folder(struct store *s, struct str listing, const char *root, struct arena *arena,
                        struct err *e)
 {
-    struct tree_entry entry;
+    struct tree_entry entry = {0};
     bool found = true;
     int rc = os_mkdirs(root, e);
 

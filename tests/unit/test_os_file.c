@@ -384,6 +384,26 @@ static void copy_takes_content_and_the_given_mode(void **state)
     assert_content("to", "content");
 }
 
+static void write_in_place_keeps_the_file_it_found(void **state)
+{
+    struct os_stat before;
+    struct os_stat after;
+    struct err e = {0};
+
+    (void)state;
+    put("place", "a longer text than the next");
+    ok(os_stat("place", &before, &e), &e);
+    ok(os_write_in_place("place", "short", 5, &e), &e);
+    ok(os_stat("place", &after, &e), &e);
+    assert_int_equal(before.inode, after.inode);
+    assert_content("place", "short");
+    ok(os_write_in_place("place.new", "x", 1, &e), &e);
+    assert_content("place.new", "x");
+    assert_int_equal(os_write_in_place("no/such/folder", "x", 1, &e), -1);
+    assert_non_null(strstr(e.message, "cannot write no/such/folder"));
+    err_release(&e);
+}
+
 static void rename_names_both_sides(void **state)
 {
     struct err e = {0};
@@ -524,6 +544,7 @@ int main(void)
         cmocka_unit_test(bad_faults_are_bugs_not_silence),
         cmocka_unit_test(fault_points_are_sorted),
         cmocka_unit_test(copy_takes_content_and_the_given_mode),
+        cmocka_unit_test(write_in_place_keeps_the_file_it_found),
         cmocka_unit_test(rename_names_both_sides),
         cmocka_unit_test(mkdirs_makes_what_is_missing),
         cmocka_unit_test(remove_takes_trees_but_not_through_links),
