@@ -517,6 +517,13 @@ static bool serves_jobs(const struct run *r)
     return false;
 }
 
+/* Whoever gave us a jobserver decides by its tokens. */
+static size_t jobs_at_most(const struct run *r)
+{
+    bool guest = r->jobserver.take_fd >= 0 && !r->jobserver.ours;
+    return guest ? sizeof r->jobserver.tokens : (size_t)r->options->jobs;
+}
+
 static void release_run(struct run *r)
 {
     end_all_jobs(r);
@@ -553,6 +560,7 @@ int run_execute(struct graph **graph, struct plan *plan, const struct run_option
     int rc = run_signals_open(&r, e);
     if (rc == 0)
         rc = jobserver_open(&r.jobserver, options, serves_jobs(&r), e);
+    r.jobs_at_most = jobs_at_most(&r);
     if (rc == 0) {
         run_add_nodes(&r, &plan->order);
         run_event(&r, RUN_BEGIN, GRAPH_NONE, NULL);

@@ -86,6 +86,7 @@ struct run {
     struct os_guard *guard;
     struct jobserver jobserver;
     int signal_fd;
+    size_t jobs_at_most;
     bool alone;    /* what runs now tolerates nothing beside it */
     bool stopping; /* nothing new starts */
     bool starved;  /* the jobserver has no token for a node that could start */

@@ -99,7 +99,7 @@ static uint32_t pop_with_room(struct run *r)
 uint32_t run_queue_pop(struct run *r)
 {
     r->starved = false;
-    if (r->stopping || r->alone || r->running.len >= (size_t)r->options->jobs)
+    if (r->stopping || r->alone || r->running.len >= r->jobs_at_most)
         return GRAPH_NONE;
     bool measure = r->queue.len == 0 && r->measuring.len > 0;
     if (measure && r->running.len > 0)
