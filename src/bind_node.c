@@ -582,7 +582,7 @@ static void place_decl(struct reading *r, struct place *rule)
     struct script *s = r->s;
     struct node_decl *d = &r->d;
 
-    script_where(r->L, &d->place, rule);
+    script_where_line(r->L, &d->place, rule);
     if (!d->kind)
         d->kind = s->rule;
     d->place.column = script_column(s, d->place, d->flags & NODE_TARGET ? "target" : d->kind);
@@ -613,6 +613,7 @@ static int bind_add(lua_State *L)
     give_back(&r);
     if (id == GRAPH_NONE) {
         script_sharpen(r.s, &r.s->err);
+        rule.column = script_column(r.s, rule, "");
         if (rule.file)
             err_note(&r.s->err, rule, "here in the rule");
         script_raise(L);

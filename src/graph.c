@@ -3,13 +3,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Eight bytes a step. The order of bytes within a word shows in the value, so a snapshot belongs to
+ * the machine's byte order. */
 uint32_t graph_hash(const char *text, size_t len)
 {
-    uint32_t h = 2166136261u;
+    const uint64_t prime = 0x9e3779b97f4a7c15u;
+    uint64_t h = len * prime, word;
 
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (uint8_t)text[i]) * 16777619u;
-    return h;
+    for (; len >= 8; len -= 8, text += 8) {
+        memcpy(&word, text, 8);
+        h = (h ^ word) * prime;
+        h ^= h >> 32;
+    }
+    word = 0;
+    memcpy(&word, text, len);
+    h = (h ^ word) * prime;
+    return (uint32_t)(h ^ h >> 32);
 }
 
 void *table_push(struct table *t)
@@ -28,8 +37,7 @@ static struct text_slot *probe(const struct graph_builder *b, uint32_t hash, con
 {
     uint32_t mask = b->slot_count - 1;
 
-    /* FNV mixes its low bits worst. */
-    for (uint32_t i = (hash ^ hash >> 15) & mask;; i = (i + 1) & mask) {
+    for (uint32_t i = hash & mask;; i = (i + 1) & mask) {
         struct text_slot *slot = &b->slots[i];
         if (!slot->text)
             return slot;
@@ -56,7 +64,7 @@ static void grow_slots(struct graph_builder *b)
         if (!old[i].text)
             continue;
         uint32_t mask = b->slot_count - 1;
-        uint32_t at = (old[i].hash ^ old[i].hash >> 15) & mask;
+        uint32_t at = old[i].hash & mask;
         while (b->slots[at].text)
             at = (at + 1) & mask;
         b->slots[at] = old[i];
@@ -86,9 +94,36 @@ static struct text_slot *intern(struct graph_builder *b, const char *text)
     return slot;
 }
 
+/* The same few texts come again and again ("cc", "-c", a common header), from the same address:
+ * that is a cheaper key than what they say, which is only compared. */
+static uint32_t *recent_of(struct graph_builder *b, const char *text)
+{
+    uintptr_t address = (uintptr_t)text;
+
+    return &b->recent[(address >> 3 ^ address >> 13) % ARRAY_LEN(b->recent)];
+}
+
+static struct text_slot *find_recent(struct graph_builder *b, const char *text)
+{
+    struct text_slot *slot = &b->slots[*recent_of(b, text) & (b->slot_count - 1)];
+
+    return slot->text && !strcmp(builder_text(b, slot->text), text) ? slot : NULL;
+}
+
+static struct text_slot *intern_again(struct graph_builder *b, const char *text)
+{
+    struct text_slot *slot = find_recent(b, text);
+
+    if (slot)
+        return slot;
+    slot = intern(b, text);
+    *recent_of(b, text) = (uint32_t)(slot - b->slots);
+    return slot;
+}
+
 static text_id add_text(struct graph_builder *b, const char *text)
 {
-    return text && *text ? intern(b, text)->text : 0;
+    return text && *text ? intern_again(b, text)->text : 0;
 }
 
 struct graph_builder *graph_build(void)
@@ -181,8 +216,12 @@ static const char *clean_path(struct graph_builder *b, const char *path)
 
 static uint32_t add_artifact(struct graph_builder *b, const char *path)
 {
-    struct text_slot *slot = intern(b, clean_path(b, path));
+    struct text_slot *slot = find_recent(b, path);
 
+    /* Only clean paths name artifacts, so one that does needs no look. */
+    if (slot && slot->artifact != GRAPH_NONE)
+        return slot->artifact;
+    slot = path_is_clean(path) ? intern_again(b, path) : intern(b, clean_path(b, path));
     if (slot->artifact == GRAPH_NONE) {
         slot->artifact = (uint32_t)b->artifacts.len;
         struct artifact *a = table_push(&b->artifacts);

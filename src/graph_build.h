@@ -33,6 +33,7 @@ struct graph_builder {
     struct text_slot *slots;
     uint32_t slot_count; /* a power of two */
     uint32_t texts;
+    uint32_t recent[4096]; /* slots of texts seen last, by their address */
     struct table nodes, artifacts, tools, facts, pools, reads, pending;
     struct ids ids;
     struct strmap tool_ids, fact_ids, pool_ids; /* keys live in `keys` */

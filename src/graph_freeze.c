@@ -125,45 +125,76 @@ static int place_in_directory(struct freeze *f, struct artifact *a)
     return 0;
 }
 
-static int check_artifacts(struct freeze *f)
+/* A file in the folder of the file before lies in the same directory outputs: none, or it would
+ * have been an error or marked. */
+static bool same_folder(const char *path, const char *before)
 {
+    const char *slash = strrchr(path, '/');
+
+    return slash && before && !strncmp(path, before, (size_t)(slash - path) + 1) &&
+           !strchr(before + (slash - path) + 1, '/');
+}
+
+static int check_folders(struct freeze *f)
+{
+    const char *before = NULL;
+
     for (uint32_t i = 0; i < f->b->artifacts.len; i++) {
         struct artifact *a = builder_artifact(f->b, i);
         const char *path = builder_text(f->b, a->path);
-        struct text_slot *slot = builder_find(f->b, path, strlen(path));
-        if (a->producer != GRAPH_NONE && slot->node != GRAPH_NONE && slot->node != a->producer) {
-            err_set(f->e, ERR_duplicate_name,
-                    "\"%s\" is the name of one node and an output of another", path);
-            err_at(f->e, place_of(f, slot->node));
-            return err_note(f->e, place_of(f, a->producer), "the file is made here");
-        }
+        if (same_folder(path, before))
+            continue;
         if (place_in_directory(f, a) < 0)
             return -1;
+        before = a->flags & ARTIFACT_INSIDE ? NULL : path;
     }
     return 0;
 }
 
-/* An input that names a node is a slip that would otherwise surface as a missing file. */
-static int check_inputs(struct freeze *f)
+/* The first input of that name, to say where the slip is. */
+static int input_is_node(struct freeze *f, uint32_t artifact, uint32_t node)
 {
+    const char *path = builder_text(f->b, builder_artifact(f->b, artifact)->path);
+
     for (uint32_t n = 0; n < f->b->nodes.len; n++) {
         struct slice in = builder_node(f->b, n)->inputs;
         for (uint32_t i = 0; i < in.len; i++) {
-            const struct artifact *a = builder_artifact(f->b, f->b->ids.at[in.at + i]);
-            if (a->producer != GRAPH_NONE)
-                continue;
-            const char *path = builder_text(f->b, a->path);
-            const struct text_slot *slot = builder_find(f->b, path, strlen(path));
-            if (slot->node == GRAPH_NONE)
+            if (f->b->ids.at[in.at + i] != artifact)
                 continue;
             err_set(f->e, ERR_unknown_name, "the input \"%s\" is a node, not a file", path);
             err_at(f->e, place_of(f, n));
-            err_note(f->e, place_of(f, slot->node), "the node is declared here");
+            err_note(f->e, place_of(f, node), "the node is declared here");
             return err_hint(
                 f->e, "inputs are files: name an output of it, or use after = { \"%s\" }", path);
         }
     }
     return 0;
+}
+
+/* Texts that name both a node and a file: they have to mean the same. Of several slips the first
+ * declared is told. */
+static int check_names(struct freeze *f)
+{
+    uint32_t worst = GRAPH_NONE;
+
+    for (uint32_t i = 0; i < f->b->slot_count; i++) {
+        const struct text_slot *slot = &f->b->slots[i];
+        if (slot->text && slot->node != GRAPH_NONE && slot->artifact != GRAPH_NONE &&
+            slot->artifact < worst &&
+            builder_artifact(f->b, slot->artifact)->producer != slot->node)
+            worst = slot->artifact;
+    }
+    if (worst == GRAPH_NONE)
+        return 0;
+    const struct artifact *a = builder_artifact(f->b, worst);
+    const char *path = builder_text(f->b, a->path);
+    uint32_t node = builder_find(f->b, path, strlen(path))->node;
+    if (a->producer == GRAPH_NONE)
+        return input_is_node(f, worst, node);
+    err_set(f->e, ERR_duplicate_name, "\"%s\" is the name of one node and an output of another",
+            path);
+    err_at(f->e, place_of(f, node));
+    return err_note(f->e, place_of(f, a->producer), "the file is made here");
 }
 
 static void collect_deps(struct freeze *f)
@@ -321,7 +352,7 @@ static void fill_names(struct graph_builder *b, struct graph_name *names, uint32
         const struct text_slot *slot = &b->slots[i];
         if (!slot->text || (slot->node == GRAPH_NONE && slot->artifact == GRAPH_NONE))
             continue;
-        uint32_t at = (slot->hash ^ slot->hash >> 15) & (count - 1);
+        uint32_t at = slot->hash & (count - 1);
         while (names[at].text)
             at = (at + 1) & (count - 1);
         names[at] = (struct graph_name){slot->text, slot->node, slot->artifact};
@@ -340,7 +371,7 @@ static struct graph *assemble(struct freeze *f, uint32_t users_at)
     uint32_t name_count = 16;
     struct graph *g = xcalloc(1, sizeof(*g));
 
-    while (name_count < 2 * (b->nodes.len + b->artifacts.len))
+    while (3 * name_count < 4 * (b->nodes.len + b->artifacts.len))
         name_count *= 2;
     struct graph_header h = {
         .trace_to = b->trace_to,
@@ -390,7 +421,7 @@ static int check(struct freeze *f)
     if (f->b->overflow || f->b->ids.len > UINT32_MAX / 2)
         return err_set(f->e, ERR_graph_size,
                        "the graph holds more than four gigabytes of text or four billion edges");
-    if (resolve_members(f) < 0 || check_artifacts(f) < 0 || check_inputs(f) < 0)
+    if (resolve_members(f) < 0 || check_folders(f) < 0 || check_names(f) < 0)
         return -1;
     view(f);
     collect_deps(f);

@@ -12,8 +12,7 @@ static const struct graph_name *find(const struct graph *g, const char *text)
 {
     uint32_t hash = graph_hash(text, strlen(text)), mask = g->name_count - 1;
 
-    for (uint32_t i = (hash ^ hash >> 15) & mask, tries = 0; tries < g->name_count;
-         i = (i + 1) & mask, tries++) {
+    for (uint32_t i = hash & mask, tries = 0; tries < g->name_count; i = (i + 1) & mask, tries++) {
         if (!g->names[i].text)
             return NULL;
         if (!strcmp(graph_text(g, g->names[i].text), text))

@@ -3,8 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEMORY_LIMIT_BYTES ((size_t)1 << 30)
 #define STEP_LIMIT 1000000000
+/* Nearly all that evaluation makes is kept, so looking for garbage seldom is worth the memory. */
+#define GC_PAUSE_PERCENT 400
 #define STEPS_A_LOOK 100000
 
 struct script *script_of(lua_State *L)
@@ -19,28 +20,6 @@ void script_raise(lua_State *L)
     lua_pushliteral(L, "the script's own error says it");
     lua_error(L);
     abort();
-}
-
-/* Lua promises that shrinking never fails. */
-static void *allocate(void *ctx, void *ptr, size_t old, size_t bytes)
-{
-    struct script *s = ctx;
-
-    old = ptr ? old : 0;
-    if (!bytes) {
-        s->memory_bytes -= old;
-        free(ptr);
-        return NULL;
-    }
-    if (bytes > old && s->memory_bytes - old + bytes > MEMORY_LIMIT_BYTES) {
-        struct place rule;
-        /* Once Lua has unwound the stack nobody could say where. */
-        if (s->running)
-            script_where(s->running, &s->memory_at, &rule);
-        return NULL;
-    }
-    s->memory_bytes += bytes - old;
-    return xrealloc(ptr, bytes);
 }
 
 static void look(lua_State *L, lua_Debug *ar)
@@ -206,7 +185,7 @@ static struct script *script_new(const struct script_options *o)
     s->complain_ref = s->tool_ref = s->driver_ref = s->commands_ref = LUA_NOREF;
     s->steps = s->steps_left = step_limit(o);
     s->builder = graph_build();
-    s->L = lua_newstate(allocate, s);
+    s->L = lua_newstate(script_allocate, s);
     *(struct script **)lua_getextraspace(s->L) = s;
     return s;
 }
@@ -227,6 +206,7 @@ static int evaluate(struct script *s)
     lua_pushcfunction(L, open_state);
     if (script_call(s, L, 0, 0) < 0)
         return -1;
+    lua_gc(L, LUA_GCINC, GC_PAUSE_PERCENT, 0, 0);
     s->running = L;
     lua_sethook(L, look, LUA_MASKCOUNT, STEPS_A_LOOK);
     buf_addf(&path, "%s/main.lua", s->options.lua_dir);
@@ -263,6 +243,7 @@ void script_close(struct script *s)
     if (!s)
         return;
     lua_close(s->L);
+    script_memory_release(&s->memory);
     if (s->builder)
         graph_discard(s->builder);
     for (size_t i = 0; i < ARRAY_LEN(s->lists); i++)

@@ -25,6 +25,9 @@ const char *script_intern(struct script *s, const char *text)
 
 const struct script_file *script_file(const struct script *s, const char *name)
 {
+    /* Nearly always the file asked for last. */
+    if (s->last_file < s->file_count && !strcmp(s->files[s->last_file].name, name))
+        return &s->files[s->last_file];
     uint32_t id = strmap_get(&s->file_ids, name);
     return id == STRMAP_NONE ? NULL : &s->files[id];
 }

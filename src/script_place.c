@@ -3,9 +3,9 @@
 #include <ctype.h>
 #include <string.h>
 
-void script_where(lua_State *L, struct place *user, struct place *rule)
+void script_where_line(lua_State *L, struct place *user, struct place *rule)
 {
-    const struct script *s = script_of(L);
+    struct script *s = script_of(L);
     lua_Debug ar;
 
     *user = *rule = (struct place){0};
@@ -15,6 +15,7 @@ void script_where(lua_State *L, struct place *user, struct place *rule)
         const struct script_file *f = script_file(s, ar.source + 1);
         if (!f || f->kind == FILE_ENGINE || !lua_getinfo(L, "l", &ar) || ar.currentline <= 0)
             continue;
+        s->last_file = (uint32_t)(f - s->files);
         struct place here = {f->name, ar.currentline, 0};
         if (f->kind == FILE_USER) {
             *user = here;
@@ -33,6 +34,13 @@ void script_where(lua_State *L, struct place *user, struct place *rule)
         *user = s->at;
     if (!user->file && s->driver_node != GRAPH_NONE && s->graph)
         *user = node_place(s->graph, s->driver_node);
+}
+
+void script_where(lua_State *L, struct place *user, struct place *rule)
+{
+    const struct script *s = script_of(L);
+
+    script_where_line(L, user, rule);
     if (user->file && !user->column)
         user->column = script_column(s, *user, "");
     if (rule->file)

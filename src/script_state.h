@@ -33,6 +33,19 @@ struct script_driver {
     lua_State *thread;
 };
 
+/* Lua's memory: counted, limited, and quick for the small blocks that a declaration is made of. */
+#define SCRIPT_SMALL_BYTES 128
+struct script_memory {
+    void *free[SCRIPT_SMALL_BYTES / 16]; /* a list of each size */
+    struct script_chunk *chunks;
+    char *at; /* what is left of the newest chunk */
+    size_t left;
+    size_t used_bytes;
+};
+/* A lua_Alloc; the context is the script. */
+void *script_allocate(void *ctx, void *block, size_t old, size_t bytes);
+void script_memory_release(struct script_memory *m);
+
 struct script {
     lua_State *L;
     struct script_options options; /* texts are the script's own */
@@ -42,6 +55,7 @@ struct script {
     const struct graph *graph;     /* what a driver's step adds to */
     struct script_file *files;
     size_t file_count;
+    uint32_t last_file; /* the one that the last place was in */
     struct strmap file_ids;
     struct strmap reads;    /* what was recorded: kind and name */
     struct strmap interned; /* text to its number in texts */
@@ -59,7 +73,7 @@ struct script {
     struct arena scratch; /* of any other call */
     int64_t steps_left;
     int64_t steps;
-    size_t memory_bytes;
+    struct script_memory memory;
     lua_State *running; /* the thread at work, for where memory gave out */
     struct place memory_at;
     int complain_ref; /* Lua: says what is wrong with a node's table */
@@ -98,6 +112,8 @@ int script_record_file(struct script *s, const char *path, struct err *e);
 /* Where Lua is: the first line of a user's file on the stack; `rule` (file NULL if none) the line
  * of a rule's file that was met before. */
 void script_where(lua_State *L, struct place *user, struct place *rule);
+/* The same without columns, which take a look at the text. */
+void script_where_line(lua_State *L, struct place *user, struct place *rule);
 /* Moves a place to the first mention of `word` in the call that begins on its line; false where
  * there is none. */
 bool script_locate(const struct script *s, struct place *place, const char *word);
