@@ -10,12 +10,12 @@ static int run(const char *job, const char *spec_path, const char *out_path, boo
 {
     struct arena arena = {0};
     struct buf text = {0};
-    struct cpu_spec spec;
+    struct study spec;
     json_t *result = NULL;
     int rc = -1;
     char *self = os_self(&arena, e);
     *passed = true;
-    if (!self || cpu_spec_read(spec_path, &arena, &spec, e) < 0)
+    if (!self || study_open(spec_path, &arena, &spec, NULL, e) < 0)
         goto out;
     if (strcmp(job, "check") == 0)
         rc = cpu_check(&spec, self, &result, passed, e);

@@ -23,8 +23,8 @@ static void add_number(struct arena *arena, struct strs *argv, long long value)
     strs_push(argv, arena_printf(arena, "%lld", value));
 }
 
-static void child_argv(struct arena *arena, const char *self, const struct cpu_spec *spec,
-                       const struct cpu_shape *shape, const struct cpu_kernel *kernel,
+static void child_argv(struct arena *arena, const char *self, const struct study *spec,
+                       const struct study_shape *shape, const struct study_kernel *kernel,
                        const struct cpu_memory *m, struct strs *argv)
 {
     strs_push(argv, self);
@@ -41,7 +41,7 @@ static void child_argv(struct arena *arena, const char *self, const struct cpu_s
         add_number(arena, argv, shape->dim[i]);
 }
 
-static int spawn_child(const char *self, const struct cpu_kernel *kernel, const struct strs *argv,
+static int spawn_child(const char *self, const struct study_kernel *kernel, const struct strs *argv,
                        const struct cpu_memory *m, int stdin_fd, int stdout_fd,
                        struct cpu_child *out, struct err *e)
 {
@@ -77,7 +77,7 @@ static int spawn_child(const char *self, const struct cpu_kernel *kernel, const 
 }
 
 /* Waits for the child's next byte. */
-static enum cpu_status await(struct cpu_child *child, double timeout_s)
+static enum study_status await(struct cpu_child *child, double timeout_s)
 {
     struct pollfd p = {.fd = child->from_fd, .events = POLLIN};
     int n;
@@ -85,16 +85,16 @@ static enum cpu_status await(struct cpu_child *child, double timeout_s)
         n = poll(&p, 1, (int)(timeout_s * 1000));
     while (n < 0 && errno == EINTR);
     if (n == 0)
-        return CPU_HUNG;
+        return STUDY_HUNG;
     char said = 0;
     if (read(child->from_fd, &said, 1) != 1)
-        return CPU_CRASHED;
+        return STUDY_CRASHED;
     if (said == SAY_REFUSED)
-        return CPU_REFUSED;
-    return said == SAY_DONE || said == SAY_READY ? CPU_PASS : CPU_UNLOADABLE;
+        return STUDY_REFUSED;
+    return said == SAY_DONE || said == SAY_READY ? STUDY_PASS : STUDY_UNLOADABLE;
 }
 
-static enum cpu_status lose(struct cpu_child *child, enum cpu_status status)
+static enum study_status lose(struct cpu_child *child, enum study_status status)
 {
     child->status = status;
     if (child->pid > 0) {
@@ -103,7 +103,7 @@ static enum cpu_status lose(struct cpu_child *child, enum cpu_status status)
         /* A crash is read from the wait status, so the dying child is given its moment before it is
          * killed. */
         struct pollfd p = {.fd = child->pidfd, .events = POLLIN};
-        if (status != CPU_HUNG)
+        if (status != STUDY_HUNG)
             poll(&p, 1, 200);
         os_kill_group(child->pid, SIGKILL);
         os_wait(child->pid, &how, &ignored);
@@ -114,8 +114,8 @@ static enum cpu_status lose(struct cpu_child *child, enum cpu_status status)
     return status;
 }
 
-int cpu_child_start(const char *self, const struct cpu_spec *spec, const struct cpu_shape *shape,
-                    const struct cpu_kernel *kernel, const struct cpu_memory *m,
+int cpu_child_start(const char *self, const struct study *spec, const struct study_shape *shape,
+                    const struct study_kernel *kernel, const struct cpu_memory *m,
                     struct cpu_child *out, struct err *e)
 {
     struct arena arena = {0};
@@ -135,8 +135,8 @@ int cpu_child_start(const char *self, const struct cpu_spec *spec, const struct 
     down[1] = up[0] = -1;
     close(up[1]);
     up[1] = -1;
-    enum cpu_status ready = await(out, spec->timeout_s);
-    if (ready != CPU_PASS)
+    enum study_status ready = await(out, spec->timeout_s);
+    if (ready != STUDY_PASS)
         lose(out, ready);
     else
         os_kill_group(out->pid, SIGSTOP);
@@ -153,30 +153,30 @@ out:
     return rc;
 }
 
-enum cpu_status cpu_child_launch(struct cpu_child *child, double timeout_s, int64_t *wall_ns)
+enum study_status cpu_child_launch(struct cpu_child *child, double timeout_s, int64_t *wall_ns)
 {
-    if (child->status != CPU_PASS)
+    if (child->status != STUDY_PASS)
         return child->status;
     os_kill_group(child->pid, SIGCONT);
     int64_t start = os_monotonic_ns();
     char say = SAY_LAUNCH;
     if (write(child->to_fd, &say, 1) != 1)
-        return lose(child, CPU_CRASHED);
-    enum cpu_status status = await(child, timeout_s);
+        return lose(child, STUDY_CRASHED);
+    enum study_status status = await(child, timeout_s);
     *wall_ns = os_monotonic_ns() - start;
-    if (status != CPU_PASS)
+    if (status != STUDY_PASS)
         return lose(child, status);
     /* What a thread of the candidate has not finished by now is not in the outputs that are judged.
      */
     os_kill_group(child->pid, SIGSTOP);
-    return CPU_PASS;
+    return STUDY_PASS;
 }
 
 void cpu_child_end(struct cpu_child *child)
 {
-    enum cpu_status status = child->status;
+    enum study_status status = child->status;
     if (child->pid > 0)
-        lose(child, CPU_HUNG);
+        lose(child, STUDY_HUNG);
     child->status = status;
     int *fds[] = {&child->pidfd, &child->to_fd, &child->from_fd};
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
@@ -207,12 +207,13 @@ int cpu_child_main(int argc, char **argv)
 {
     if (argc < 8)
         return 2;
-    size_t elements[CPU_MAX_BUFFERS], offset[CPU_MAX_BUFFERS], in_bytes, out_bytes;
-    int64_t dim[CPU_MAX_DIMS] = {0};
-    void *buf[CPU_MAX_BUFFERS];
+    size_t elements[STUDY_MAX_BUFFERS], offset[STUDY_MAX_BUFFERS], in_bytes, out_bytes;
+    int64_t dim[STUDY_MAX_DIMS] = {0};
+    void *buf[STUDY_MAX_BUFFERS];
     int threads = atoi(argv[5]);
     size_t inputs = (size_t)atoi(argv[6]), count = (size_t)atoi(argv[7]);
-    if (count > CPU_MAX_BUFFERS || argc < 8 + (int)count || argc > 8 + (int)count + CPU_MAX_DIMS)
+    if (count > STUDY_MAX_BUFFERS || argc < 8 + (int)count ||
+        argc > 8 + (int)count + STUDY_MAX_DIMS)
         return 2;
     for (size_t i = 0; i < count; i++)
         elements[i] = strtoull(argv[8 + i], NULL, 10);

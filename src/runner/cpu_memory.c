@@ -36,10 +36,10 @@ static int share(const char *name, size_t bytes, int *fd, void **map, struct err
     return 0;
 }
 
-int cpu_memory_make(const struct cpu_spec *spec, const struct cpu_shape *shape,
+int cpu_memory_make(const struct study *spec, const struct study_shape *shape,
                     struct cpu_memory *out, struct err *e)
 {
-    size_t offset[CPU_MAX_BUFFERS];
+    size_t offset[STUDY_MAX_BUFFERS];
     *out = (struct cpu_memory){.input_fd = -1, .output_fd = -1};
     cpu_memory_layout(shape->elements, spec->buffer_count, spec->input_count, offset,
                       &out->input_bytes, &out->output_bytes);
@@ -83,7 +83,7 @@ static float irwin_hall(uint64_t r)
     return (float)(sum - 131070) * (1.7320508f / 65536.0f);
 }
 
-static float draw(enum cpu_fill fill, uint64_t r)
+static float draw(enum study_fill fill, uint64_t r)
 {
     switch (fill) {
     case FILL_NORMAL:
@@ -94,12 +94,14 @@ static float draw(enum cpu_fill fill, uint64_t r)
         return (float)((int)(r >> 32) % 9);
     case FILL_ONES:
         return 1.0f;
+    case FILL_COUNT:
+        break;
     }
     BUG("no such fill %d", (int)fill);
 }
 
-void cpu_fill_inputs(const struct cpu_spec *spec, const struct cpu_shape *shape, enum cpu_fill fill,
-                     struct rng *rng, struct cpu_memory *m)
+void cpu_fill_inputs(const struct study *spec, const struct study_shape *shape,
+                     enum study_fill fill, struct rng *rng, struct cpu_memory *m)
 {
     for (size_t i = 0; i < spec->input_count; i++) {
         float *at = m->buf[i];
@@ -108,7 +110,7 @@ void cpu_fill_inputs(const struct cpu_spec *spec, const struct cpu_shape *shape,
     }
 }
 
-uint32_t cpu_poison(const struct cpu_spec *spec, const struct cpu_shape *shape, struct rng *rng,
+uint32_t cpu_poison(const struct study *spec, const struct study_shape *shape, struct rng *rng,
                     struct cpu_memory *m)
 {
     uint32_t pattern = 0x7fc00001u | (uint32_t)(rng_next(rng) & 0x3ffffe);

@@ -1,0 +1,124 @@
+/* study: what a runner is asked to do, and the words in which it answers: shared by all runners.
+ *
+ * A study has an op with buffers, shapes of it, kernels that claim to compute it and a reference
+ * that judges them. A rule writes it down as JSON; each runner reads what it shares with the others
+ * here and what is its own from the same document.
+ *
+ * Runs nothing, owns no memory of a device and knows no op: dims, extents, FLOPs and fills come
+ * from the document. */
+#ifndef SPAK_RUNNER_STUDY_H
+#define SPAK_RUNNER_STUDY_H
+
+#include "json.h"
+
+#define STUDY_MAX_DIMS 16
+#define STUDY_MAX_BUFFERS 16
+
+/* What one launch, or one kernel over all its launches, came to. */
+enum study_status {
+    STUDY_PASS,
+    STUDY_WRONG,     /* an element is further from the reference than the bound */
+    STUDY_UNWRITTEN, /* poison is left in an output */
+    STUDY_NOT_FINITE,
+    STUDY_OUT_OF_BOUNDS, /* bytes beside a buffer were written */
+    STUDY_INPUT_WRITTEN, /* an input is not what it was before the launch */
+    STUDY_CRASHED,       /* the kernel ended the process or the context that it ran in */
+    STUDY_HUNG,          /* no answer within the time-out */
+    STUDY_REFUSED,       /* the candidate, or the driver for it, declined to run */
+    STUDY_UNLOADABLE,
+    STUDY_REJECTED,    /* its check did not pass: not measured */
+    STUDY_IMPOSSIBLE,  /* faster than the machine's own roofline */
+    STUDY_UNMEASURED,  /* the study leaves it out on this shape */
+    STUDY_UNAVAILABLE, /* a library baseline that this machine lacks */
+    STUDY_STATUS_COUNT,
+};
+const char *study_status_name(enum study_status status);
+/* The status of that name, STUDY_STATUS_COUNT when there is none. */
+enum study_status study_status_of(const char *name);
+
+/* What inputs are drawn from. A check goes through all of them. */
+enum study_fill { FILL_NORMAL, FILL_LARGE, FILL_INTEGER, FILL_ONES, FILL_COUNT };
+const char *study_fill_name(enum study_fill fill);
+
+enum study_dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16 };
+size_t study_dtype_bytes(enum study_dtype dtype);
+
+struct study_shape {
+    const char *name;
+    int64_t dim[STUDY_MAX_DIMS];
+    size_t elements[STUDY_MAX_BUFFERS];
+    double flops;
+    double bytes;
+    bool exact;          /* integer fill must come out bit-equal */
+    struct strs without; /* kernels that are too slow for this shape */
+};
+struct study_kernel {
+    const char *name;
+    const char *object;
+    const char *check; /* path of its check result, NULL: none needed (a baseline) */
+    int threads;
+};
+struct study {
+    const char *op;
+    size_t dim_count;
+    const char *buffer[STUDY_MAX_BUFFERS];
+    enum study_dtype dtype[STUDY_MAX_BUFFERS];
+    size_t buffer_count;
+    size_t input_count; /* inputs come first */
+    struct study_shape *shapes;
+    size_t shape_count;
+    struct study_kernel *kernels;
+    size_t kernel_count;
+    const char *reference;
+    const char *control; /* the kernel measured twice, as the A/A control */
+    double bound;        /* allowed |got - want| as a multiple of the reference's own scale of it */
+    double budget_s;     /* for each shape */
+    size_t min_blocks, max_blocks;
+    double timeout_s; /* for each launch */
+    uint64_t seed;
+};
+/* Reads a whole document; strings live in the arena. With `root` the parsed document stays, for
+ * what a runner adds to it, and the caller releases it. */
+int study_open(const char *path, struct arena *arena, struct study *out, json_t **root,
+               struct err *e);
+/* The same from a document that is parsed already; `path` is for messages. */
+int study_read(const json_t *root, const char *path, struct arena *arena, struct study *out,
+               struct err *e);
+/* Says what is wrong with the document: returns -1. */
+int study_bad(struct err *e, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The index of the buffer of that name, `buffer_count` when there is none. */
+size_t study_buffer(const struct study *study, const char *name);
+
+/* Whether a kernel may be timed on a shape: STUDY_PASS, or why not. */
+enum study_status study_admit(const struct study_shape *shape, const struct study_kernel *kernel);
+
+/* 0 to count - 1 in random order. */
+void study_shuffle(struct rng *rng, size_t *order, size_t count);
+/* The study's own seed or, where it names none, one drawn now: after the candidates are fixed. */
+int study_seed(const struct study *study, struct rng *rng, struct err *e);
+/* How many blocks fit the budget when one takes `block_ns`. */
+size_t study_blocks(const struct study *study, double block_ns);
+
+/* What the first wrong element was. */
+struct study_fault {
+    enum study_status status;
+    const char *buffer; /* NULL: no element is to blame */
+    size_t index;
+    double got, want, allowed;
+};
+/* A fault as a check records it. */
+json_t *study_fault_json(const struct study_shape *shape, enum study_fill fill,
+                         const struct study_fault *fault);
+/* A kernel's entry in the result of a check, and the whole result; both take their last argument.
+ */
+json_t *study_kernel_json(const struct study *study, json_t *faults);
+json_t *study_check_json(const struct study *study, bool passed, json_t *kernels);
+/* A shape's entry in the result of a bench; takes `kernels`. */
+json_t *study_shape_json(const struct study *study, const struct study_shape *shape, size_t blocks,
+                         json_t *kernels);
+/* The status, samples and first wrong element of a kernel on a shape. A kernel that failed one
+ * launch has no time: its samples are dropped whole, never in part. */
+json_t *study_samples_json(enum study_status status, const double *samples_ns, size_t count,
+                           const struct study_fault *fault);
+
+#endif
