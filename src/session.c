@@ -110,13 +110,14 @@ static int take_params(struct session *s, const char *const *given, struct err *
     return 0;
 }
 
+/* Who holds the lock, or held it and was killed; NULL when its last holder ended in peace. */
 static const char *lock_holder(struct arena *arena, const char *path)
 {
     struct buf text = {0};
     struct err ignored = {0};
     if (os_read(path, &text, &ignored) < 0)
         err_release(&ignored);
-    const char *who = text.len ? arena_strdup(arena, text.ptr) : "another spak";
+    const char *who = text.len ? arena_strdup(arena, text.ptr) : NULL;
     buf_release(&text);
     return who;
 }
@@ -124,15 +125,19 @@ static const char *lock_holder(struct arena *arena, const char *path)
 static int lock_out(struct session *s, const struct session_options *o, struct err *e)
 {
     char *path = arena_printf(s->arena, "%s/lock", s->state_dir);
+    const char *holder;
     bool elsewhere;
     if (os_lock_try(path, &s->lock_fd, &elsewhere, e) < 0)
         return -1;
     if (elsewhere) {
+        holder = lock_holder(s->arena, path);
         if (o->waiting)
-            o->waiting(o->waiting_ctx, lock_holder(s->arena, path));
+            o->waiting(o->waiting_ctx, holder ? holder : "another spak");
         if (os_lock_wait(path, &s->lock_fd, e) < 0)
             return -1;
     }
+    if (lock_holder(s->arena, path) && session_recover(s, e) < 0)
+        return -1;
     char *who = arena_printf(s->arena, "spak %s (process %d)", o->verb, (int)getpid());
     if (ftruncate(s->lock_fd, 0) < 0 || pwrite(s->lock_fd, who, strlen(who), 0) < 0)
         return err_errno(e, ERR_M101, "cannot write %s", path);
@@ -241,6 +246,8 @@ int session_close(struct session *s, struct err *e)
         hash_cache_close(s->cache);
     }
     strs_release(&s->params);
+    if (s->lock_fd >= 0 && ftruncate(s->lock_fd, 0) < 0 && rc == 0 && !e->set)
+        rc = err_errno(e, ERR_M101, "cannot write the lock");
     os_unlock(&s->lock_fd);
     return rc;
 }

@@ -62,6 +62,9 @@ struct plan_options session_plan_options(struct session *s);
 int session_driver(void *ctx, struct graph **graph, uint32_t node, const struct outcome *outcomes,
                    const struct ids *answered, struct ids *asked, bool *done, struct err *e);
 
+/* session_recover.c: removes what a killed spak left half-written below out/: temporary folders and files that were to be renamed. */
+int session_recover(struct session *s, struct err *e);
+
 /* session_sweep.c: removes outputs below out/ that nodes made which no longer exist. `removed` gets their paths. */
 int session_sweep(struct session *s, const struct outcome *outcomes, struct strs *removed, struct err *e);
 
