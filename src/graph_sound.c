@@ -94,6 +94,8 @@ static bool names_are_sound(const struct graph *g)
         return false;
     for (uint32_t i = 0; i < g->name_count; i++) {
         const struct graph_name *n = &g->names[i];
+        if (!n->text)
+            continue;
         if (n->text >= g->text_bytes || !below_or_none(n->node, g->node_count) ||
             !below_or_none(n->artifact, g->artifact_count))
             return false;
