@@ -28,7 +28,8 @@ end
 local function measure(arg, op, kernels, stem)
   local entries, inputs = {}, { op.reference }
   for i, kernel in ipairs(kernels) do
-    entries[i] = { name = kernel.name, object = kernel.object, threads = kernel.threads, check = not kernel.library and kernel.check or nil }
+    entries[i] = spec.entry(kernel, arg.shapes)
+    entries[i].check = not kernel.library and kernel.check or nil
     inputs[#inputs + 1] = kernel.object
     inputs[#inputs + 1] = kernel.check
   end
@@ -44,13 +45,14 @@ local function measure(arg, op, kernels, stem)
     name = "bench/" .. arg.name,
     kind = "bench",
     doc = op.title,
-    run = { "spak-cpu", "bench", stem .. ".spec.json", "--out", stem .. ".json" },
+    run = { spec.runner(op), "bench", stem .. ".spec.json", "--out", stem .. ".json" },
     inputs = { stem .. ".spec.json", inputs },
     phase = "inner",
     measures = true,
     guide = guide.file,
     proofs = guide.proofs,
-    facts = { "cpu.model", "cores" },
+    facts = op.device == "gpu" and { "gpu.0.name", "gpu.driver" } or { "cpu.model", "cores" },
+    device = op.device == "gpu",
   }
 end
 

@@ -74,6 +74,7 @@ local function header_folders(arg)
       add(tostring(folder))
     end
   end
+  table.sort(out)
   return out
 end
 

@@ -1,5 +1,5 @@
--- A kernel: one candidate for a CPU, compiled to a shared object that the runner loads.
-use "cc"
+-- A kernel: one candidate, compiled alone: C for a CPU, CUDA for a GPU.
+use "cc" "cubin"
 
 local function check_freedoms(arg)
   local guide = arg.guide and shared "guides"[arg.guide]
@@ -14,46 +14,64 @@ local function check_freedoms(arg)
   end
 end
 
+-- A C source becomes a shared object, a CUDA source a cubin.
+local function compile(arg)
+  if path.ext(arg.source) == ".cu" then
+    local object = ("out/kernel/%s.cubin"):format(arg.name)
+    cubin { object, source = arg.source, headers = { "kernels/device" }, set = arg.set, spills = arg.spills, doc = arg.doc }
+    return object
+  end
+  local object, defines = ("out/kernel/%s.so"):format(arg.name), {}
+  for name, value in pairs(arg.set) do
+    defines[#defines + 1] = ("%s=%s"):format(name:upper(), value)
+  end
+  cc {
+    object,
+    kind = "shared",
+    doc = arg.doc,
+    sources = arg.source,
+    headers = { path.dir(arg.source), "src/runner" },
+    includes = { "src/runner" },
+    flags = { "-O3" },
+    defines = defines,
+    libs = arg.libs,
+  }
+  return object
+end
+
 local function make(arg)
   local study, short = arg.name:match "^([^/]+)/([^/]+)$"
   if not study or not shared "ops"[study] then
     fail(("\"%s\" does not begin with the name of an op"):format(arg.name), { word = arg.name, hint = "call it OP/VARIANT, and declare the op before" })
   end
   check_freedoms(arg)
-  local object = ("out/kernel/%s.so"):format(arg.name)
-  local defines = {}
-  for name, value in pairs(arg.set) do
-    defines[#defines + 1] = ("%s=%s"):format(name:upper(), value)
-  end
+  local list, object = shared "kernels"[study], nil
   if arg.source then
-    cc {
-      object,
-      kind = "shared",
-      doc = arg.doc,
-      sources = arg.source,
-      headers = { path.dir(arg.source), "src/runner" },
-      includes = { "src/runner" },
-      flags = { "-O3" },
-      defines = defines,
-      libs = arg.libs,
-    }
-  else
-    object = ("out/kernel/%s.so"):format(arg.same_as)
+    object = compile(arg)
+  elseif arg.same_as then
+    object = list[arg.same_as].object
   end
-  local list = shared "kernels"[study]
-  local entry = { name = short, object = object, threads = arg.threads, library = arg.library, doc = arg.doc, study = study }
+  local entry = {
+    name = short, object = object, threads = arg.threads, library = arg.library or arg.calls ~= nil, library_name = arg.calls, doc = arg.doc,
+    entry = arg.entry, launch = arg.launch, set = arg.set,
+  }
   list[#list + 1] = entry
   list[short] = entry
 end
 
 return {
   name = "kernel",
-  doc = "A candidate for a CPU: one C source, compiled alone, that exports `candidate` (src/runner/candidate.h). Its name is OP/VARIANT.",
+  doc = "A candidate: one source, compiled alone. In C it exports `candidate` (src/runner/candidate.h); in CUDA it is device code, and `launch` says how "
+    .. "it is started on a shape. It owns no buffer, no timer and no stream. Its name is OP/VARIANT.",
   shape = {
     named = true,
     name = { type = "string", doc = "OP/VARIANT" },
-    source = { type = "path", doc = "the C source" },
-    same_as = { type = "string", doc = "instead of a source: the kernel whose object it shares, with other threads" },
+    source = { type = "path", doc = "the source, .c or .cu" },
+    calls = { type = "string", doc = "instead of a source: a library call that the runner knows (cublas_gemm, cudnn_sdpa), a baseline" },
+    entry = { type = "string", doc = "the name of a CUDA kernel's entry" },
+    launch = { type = "function", doc = "shape and values to { grid, block, cluster, smem, args }, or nothing where it does not run" },
+    spills = { type = "boolean", default = false, doc = "spilled registers are no error" },
+    same_as = { type = "string", doc = "instead of a source: the variant whose object it shares, with other threads" },
     guide = { type = "string", doc = "the guide it follows" },
     threads = { type = "integer", default = 1, doc = "how many threads it may use" },
     set = { type = "table", default = {}, doc = "values for freedoms that the guide names; each becomes a macro" },

@@ -1,7 +1,13 @@
 -- An op: what a study is about. It owns the shapes' arithmetic and the reference, so that no candidate can.
-use "cc"
+use "cc" "cubin"
 
-local function make(arg)
+-- For a CPU a shared object, for a GPU a cubin.
+local function compile_reference(arg)
+  if arg.device == "gpu" then
+    local reference = ("out/kernel/%s/reference.cubin"):format(arg.name)
+    cubin { reference, source = arg.reference, headers = { "kernels/device" } }
+    return reference
+  end
   local reference = ("out/kernel/%s/reference.so"):format(arg.name)
   cc {
     reference,
@@ -12,9 +18,14 @@ local function make(arg)
     flags = { "-O2" },
     libs = { "m" },
   }
+  return reference
+end
+
+local function make(arg)
+  local reference = compile_reference(arg)
   shared "ops"[arg.name] = {
     name = arg.name, title = arg.title, dims = arg.dims, buffers = arg.buffers, flops = arg.flops, bytes = arg.bytes,
-    reference = reference, bound = arg.bound,
+    reference = reference, bound = arg.bound, device = arg.device,
   }
   shared "kernels"[arg.name] = {}
 end
@@ -28,10 +39,11 @@ return {
     name = { type = "string", doc = "its name" },
     title = { type = "string", required = true, doc = "the heading of its report" },
     dims = { type = "strings", required = true, doc = "the names of a shape's values, in the order a candidate gets them" },
-    buffers = { type = "list", required = true, doc = "{ name, \"in\" or \"out\", function(shape) return elements end }, inputs first" },
+    buffers = { type = "list", required = true, doc = "{ name, \"in\" or \"out\", function(shape) return elements end, \"f32\" }, inputs first; the type is f32 unless said" },
     flops = { type = "function", required = true, doc = "shape to floating-point operations, what is masked not counted" },
     bytes = { type = "function", required = true, doc = "shape to the fewest bytes that have to move" },
-    reference = { type = "path", required = true, doc = "C source that exports reference_at (src/runner/candidate.h)" },
+    device = { type = "string", one_of = { "cpu", "gpu" }, default = "cpu", doc = "what its candidates run on" },
+    reference = { type = "path", required = true, doc = "C or CUDA source that exports reference_at (src/runner/candidate.h, src/runner/gpu/README.md)" },
     bound = { type = "number", required = true, doc = "allowed error of an element, as a multiple of the reference's own scale for it" },
   },
   make = make,

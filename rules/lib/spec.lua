@@ -35,11 +35,28 @@ function spec.kernel(study, name)
   return kernel
 end
 
+-- The program that checks and times the candidates of an op.
+function spec.runner(op)
+  return op.device == "gpu" and "spak-gpu" or "spak-cpu"
+end
+
+-- What the runner has to know of a kernel: its object, and on a GPU how it is launched on each shape (false: not at all).
+function spec.entry(kernel, shapes)
+  local out = { name = kernel.name, object = kernel.object, threads = kernel.threads, library = kernel.library_name }
+  if kernel.launch then
+    out.entry, out.launch = kernel.entry, {}
+    for i, shape in ipairs(shapes) do
+      out.launch[i] = kernel.launch(shape, kernel.set) or false
+    end
+  end
+  return out
+end
+
 -- The common part; `more` is added to it.
 function spec.make(op, shapes, more)
   local buffers, list = {}, {}
   for i, buffer in ipairs(op.buffers) do
-    buffers[i] = { name = buffer[1], role = buffer[2] }
+    buffers[i] = { name = buffer[1], role = buffer[2], dtype = buffer[4] or "f32" }
   end
   for i, shape in ipairs(shapes) do
     list[i] = spec.shape(op, shape)
