@@ -136,22 +136,6 @@ static void walk_reads(struct walk *w)
         emit(w, "read", NULL, slice_text(w->g, w->node->reads, i));
 }
 
-/* A driver is a function: what stands in any file of the spakfile may be what it does. */
-static void walk_script(struct walk *w)
-{
-    struct hasher h;
-    struct digest d;
-    hash_init(&h);
-    for (uint32_t i = 0; i < w->g->read_count; i++) {
-        const struct read *r = &w->g->reads[i];
-        const char *what = graph_text(w->g, r->what);
-        hash_add(&h, what, strlen(what) + 1);
-        hash_add(&h, r->digest.bytes, DIGEST_BYTES);
-    }
-    hash_final(&h, &d);
-    emit_digest(w, "script", NULL, &d);
-}
-
 static void walk_text(struct walk *w)
 {
     const char *text = graph_text(w->g, w->node->text);
@@ -198,8 +182,6 @@ static int walk_lines(struct walk *w, struct err *e)
     walk_outputs(w);
     walk_pairs(w, "param", node->params);
     walk_reads(w);
-    if (node->action == NODE_DRIVER)
-        walk_script(w);
     if (node->stdout_to)
         emit(w, "stdout", NULL, graph_text(g, node->stdout_to));
     if (node->action == NODE_WRITE)

@@ -100,7 +100,7 @@ static const struct {
     {"env", "variable"},   {"fact", "fact"},       {"text", "text"},       {"token", "token of the lease"},
     {"out", "output"},     {"out/", "output"},     {"kind", "rule"},       {"machine", "machine"},
     {"flag", "flag"},      {"read", "read folder"}, {"dir", "directory"},  {"depfile", "depfile"},
-    {"script", "spakfile"}, {"stdout", "redirection"},
+    {"stdout", "redirection"},
 };
 
 static size_t noun_rank(struct str key)
@@ -114,7 +114,7 @@ static size_t noun_rank(struct str key)
 /* Keys whose whole value is one digest or one word: naming it says nothing. */
 static bool is_nameless(const struct fact_line *l)
 {
-    return key_is(l, "text") || key_is(l, "token") || key_is(l, "script") || key_is(l, "machine");
+    return key_is(l, "text") || key_is(l, "token") || key_is(l, "machine");
 }
 
 /* Only short values are worth showing. */

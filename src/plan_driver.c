@@ -5,7 +5,8 @@
 #include <string.h>
 
 /* The record of a driver is a value of the store: its base key on the first line, then `result name` for each node it asked for,
- * in the order it asked. */
+ * in the order it asked. Its function is in no key: the graph knows the nodes it asked for only as long as the snapshot holds, so when
+ * anything that was read for the spakfile changes, the driver asks again. */
 
 static char *record_name(struct plan *plan, uint32_t driver)
 {

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#define SHOWN_BYTES 65536 /* of an output that took a failed command's stdout */
 #define SKIPPED_EXIT 77 /* what a test says that finds no tool or device it needs */
 
 struct node_state *run_state(struct run *r, uint32_t node, bool failed)
@@ -52,7 +53,7 @@ static int collect_one(struct run *r, uint32_t node, const struct artifact *a, b
     bool folder = a->flags & ARTIFACT_DIRECTORY;
     struct os_stat stat;
     *found = false;
-    out->path = path;
+    out->path = arena_strdup(r->arena, path); /* the graph may be replaced while the run is on */
     if (os_stat(path, &stat, e) < 0)
         return -1;
     if (stat.kind == OS_ABSENT || sandbox_still_reserved(&stat))
@@ -182,6 +183,17 @@ static bool is_interrupted(const struct run *r, const struct job *job, const str
     return r->result->interrupted && !job->timed_out && !job->flooded && (status->signal || job->kill_ns);
 }
 
+/* An output that took what a failed command printed goes with the others; what it said must not. */
+static void show_stdout(struct run *r, const struct node *n, struct job *job)
+{
+    const char *path = graph_text(run_graph(r), n->stdout_to);
+    struct os_stat stat = {0};
+    struct err ignored = {0};
+    if (n->stdout_to && os_stat(path, &stat, &ignored) == 0 && stat.size_bytes <= SHOWN_BYTES)
+        os_read(path, &job->output, &ignored);
+    err_release(&ignored);
+}
+
 void run_finish_job(struct run *r, struct job *job, const struct os_exit *status)
 {
     const struct node *n = run_node(r, job->node);
@@ -195,10 +207,12 @@ void run_finish_job(struct run *r, struct job *job, const struct os_exit *status
     end->state = run_state(r, job->node, false);
     fill_record(r, job, status, &end->state->record);
     r->result->outcomes[job->node].wall_ns = end->state->record.wall_ns;
-    if (cut || !is_outcome(n, status))
+    if (cut || !is_outcome(n, status)) {
+        show_stdout(r, n, job);
         run_explain_failure(r, job, status, &end->error);
-    else
+    } else {
         take_success(r, job, status, end, &end->error);
+    }
     if (end->error.set)
         end->status = take_failure(r, job, end);
     if (put_log(r, job, &end->state->record, end->error.set ? &end->warning : &end->error) < 0)

@@ -19,7 +19,7 @@ static const char *fill(struct run *r, const struct node *n, struct job *job, co
     const char *const values[] = {r->options->root, job->tmp, out};
     struct buf filled = {0};
     if (!strstr(text, "${"))
-        return text;
+        return arena_strdup(&job->arena, text); /* the graph may be replaced while the command runs */
     while (*text) {
         size_t i = 0;
         while (i < ARRAY_LEN(names) && !text_starts_with(text, names[i]))
