@@ -134,9 +134,9 @@ if [ -z "$(find "$found" -newer bootstrap.sh 2>/dev/null)" ] || ! grep -q "$want
     case $wanted in *lint) ensure lint || say "going on without:$missing; the tests that use them are skipped" ;; esac
     echo "$wanted" >"$found"
 fi
-if ! [ -x out/bin/spak ] || ! out/bin/spak build -q spak; then
+if ! [ -x out/bin/spak ] || ! out/bin/spak build -q --no-trace spak; then
     compile_stage0
-    "$stage0/spak" build -q spak
+    "$stage0/spak" build -q --no-trace spak
 fi
 [ $# -gt 0 ] || set -- build
 exec out/bin/spak "$@"

@@ -241,6 +241,23 @@ static bool went_wrong(enum node_status status)
     return status == STATUS_FAILED || status == STATUS_REFUSED || status == STATUS_INTERRUPTED;
 }
 
+/* Exit status 77 of a test: it lacks something, and says what. */
+static bool is_skip(const struct run_event *event)
+{
+    const struct action_record *record = event->outcome->record;
+
+    return event->graph->nodes[event->node].flags & NODE_TEST && record && record->exit_code == 77;
+}
+
+/* A test that passed has said in its log what it had to say. */
+static bool is_worth_showing(const struct console *c, const struct run_event *event)
+{
+    bool passed = event->outcome->status == STATUS_RAN && !is_skip(event);
+
+    return event->output_len > 0 &&
+           (c->options.verbose || !passed || !(event->graph->nodes[event->node].flags & NODE_TEST));
+}
+
 static void add_finished(struct console *c, const struct run_event *event)
 {
     enum node_status status = event->outcome->status;
@@ -250,6 +267,8 @@ static void add_finished(struct console *c, const struct run_event *event)
     if (went_wrong(status))
         buf_addf(&c->out, " %s%s%s", paint(c, "\033[31m"), status_text(status),
                  paint(c, "\033[0m"));
+    else if (is_skip(event))
+        buf_addstr(&c->out, " skipped");
     buf_addch(&c->out, '\n');
 }
 
@@ -265,7 +284,8 @@ static void on_finish(struct console *c, const struct run_event *event)
     const struct outcome *o = event->outcome;
     enum diag_form form = c->options.colour ? DIAG_COLOUR : DIAG_PLAIN;
     bool ran = o->status == STATUS_RAN || went_wrong(o->status);
-    bool speaks = event->output_len > 0 || event->error || event->warning;
+    bool shown = is_worth_showing(c, event) && !(event->error && event->error->output);
+    bool speaks = shown || event->error || event->warning;
 
     if (event->graph->nodes[event->node].flags & NODE_CONSOLE && c->held && ran)
         c->held--;
@@ -279,7 +299,7 @@ static void on_finish(struct console *c, const struct run_event *event)
         diag_draw_warning(event->warning, form, &c->out);
     if (event->error)
         diag_draw(event->error, form, &c->out);
-    if (event->output_len && !(event->error && event->error->output))
+    if (shown)
         add_text(event->output, event->output_len, &c->out);
     draw(c, event, false);
 }

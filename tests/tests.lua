@@ -18,7 +18,7 @@ local function have(name, group)
   if tool { name = name, version = { "--version" }, optional = true } then
     return true
   end
-  declare(group .. "/skipped", { run = { "sh", "-c", "echo 'no " .. name .. " on this machine'; exit 77" } })
+  declare(group .. "/skipped", { run = { "sh", "-c", "echo 'there is no " .. name .. " on this machine' >&2; exit 77" } })
   return false
 end
 
@@ -31,6 +31,10 @@ local function flatten(...)
   end
   return out
 end
+
+-- These try what a sandbox is, or what lies around a repository; inside of both there is nothing to try.
+local unconfined = { sandbox = true, os_proc = true, trace = true, trace_measure = true, trace_message = true, trace_read = true,
+  trace_repo = true, trace_source = true, trace_places = true, trace_git = true, trace_verbs = true }
 
 -- One program a module: tests/unit/test_<module>.c against the library; those of a runner bring its sources.
 local function unit_tests(project, way)
@@ -45,11 +49,17 @@ local function unit_tests(project, way)
       end
     end
     local program = project.compile(way, {
-      ("out/unit/%s/%s"):format(way.name, name),
+      ("out/unit/%s/test_%s"):format(way.name, name),
       sources = sources,
       libs = { way.library, "cmocka" },
     })
-    declare(("unit/%s/%s"):format(way.name, name), { program = program, env = way.env, inputs = glob "tests/unit/data/**", timeout = 120 })
+    declare(("unit/%s/%s"):format(way.name, name), {
+      program = program,
+      inputs = name == "script" and glob { "lua/**", "rules/**" } or {},
+      reads = name == "script" and { "lua", "rules" } or {},
+      sandbox = not unconfined[name],
+      timeout = 120,
+    })
   end
 end
 
@@ -92,8 +102,10 @@ local function command_line_tests()
     declare("cli/" .. name, {
       run = { "sh", script },
       inputs = { script, "tests/cli/lib.sh", spak, more[name] or glob "invariants/*" },
+      reads = { "lua", "rules", "invariants" },
       tools = { "python3", "git", "cc" },
       env = environment,
+      sandbox = not unconfined[name],
     })
   end
   for _, case in ipairs(glob "tests/golden/*/spakfile") do
@@ -101,6 +113,7 @@ local function command_line_tests()
     declare("golden/" .. folder:match "[^/]+$", {
       run = { "sh", "tests/golden/run.sh", folder },
       inputs = { "tests/golden/run.sh", glob(folder .. "/**"), spak },
+      reads = { folder, "lua", "rules" },
       tools = "git",
       env = environment,
     })
@@ -125,7 +138,7 @@ local function self_tests(project)
   declare("self/layers_test", { run = { "sh", "tests/self/layers_test.sh" }, inputs = { "tests/self/layers_test.sh", "tests/self/layers.py" } })
   local h = glob { "src/*.h", "src/cmd/*.h", "src/runner/*.h" }
   declare("self/headers", {
-    run = { "sh", "tests/self/headers.sh", "cc", "-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Isrc", "--", h },
+    run = { "sh", "tests/self/headers.sh", "cc", "-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Isrc", "-I/usr/include/lua5.4", "--", h },
     inputs = { "tests/self/headers.sh", project.headers },
     tools = "cc",
   })

@@ -130,7 +130,7 @@ test_man_page_has_every_verb_and_option() {
     assert_contains "$scratch/page" '\fB\-\-keep\-going\fR' '.SH EXIT STATUS'
     ! grep -n '^\.[^A-Zfn]' "$scratch/page" || fail 'a line that roff takes for a request'
     command -v groff >/dev/null || return 0
-    assert_equal "$(groff -man -Tutf8 -ww "$scratch/page" 2>&1 >/dev/null)" '' "groff's complaints"
+    assert_equal "$(groff -man -Tutf8 -ww "$scratch/page" 2>&1 >/dev/null | grep -v 'man\.local')" '' "groff's complaints"
 }
 
 test_completion_is_read_by_its_shell() {

@@ -41,7 +41,7 @@ spak() {
 fail() {
     echo "FAIL: $*"
     for stream in out err; do
-        [ ! -s "$scratch/$stream" ] || sed "s/^/    $stream: /" "$scratch/$stream"
+        [ ! -s "$scratch/$stream" ] || sed "30q; s/^/    $stream: /" "$scratch/$stream"
     done
     exit 1
 }

@@ -25,6 +25,7 @@ FOREIGN = {  # header: the modules that may include it
     "nvrtc": {"runner/gpu"},
 }
 CONDITIONAL = {"os", "sandbox"}  # kernels and C libraries differ; the rest of the engine does not
+SHARED_BY_RUNNERS = {"runner/candidate", "runner/study"}
 RUNNER_MAY_INCLUDE_BELOW = 4  # and what the engine and spak-lua share:
 RUNNER_MAY_ALSO_INCLUDE = {"luajson", "guide"}
 
@@ -80,7 +81,7 @@ class Judge:
             if module == "cmd" and verb in self.verbs and not path.endswith(f"/{verb}.c"):
                 self.fault(path, line, f'verbs do not know each other: "{header}"')
         elif theirs.startswith("runner/"):
-            if theirs != "runner/candidate" or not module.startswith("runner/"):
+            if theirs not in SHARED_BY_RUNNERS or not module.startswith("runner/"):
                 self.fault(path, line, f'{module} must not include a program\'s header "{header}"')
         elif module.startswith("runner/"):
             if (self.layers[theirs] >= RUNNER_MAY_INCLUDE_BELOW

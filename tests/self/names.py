@@ -15,19 +15,19 @@ FORBIDDEN = [
     (r"(Licensed unde[r]|All rights reserve[d]|SPDX-Licens[e])", "a licence banner; LICENSE holds for all"),
     (r"[ \t]+$", "blanks at the end of the line"),
 ]
-LONGEST = 700  # lines
+LONGEST = 700  # lines of a file that is no test
 
 
 def faults(path):
     with open(path, encoding="utf-8") as text:
         lines = text.read().split("\n")
-    if len(lines) > LONGEST + 1:
+    if len(lines) > LONGEST + 1 and not path.startswith("tests/"):
         yield f"{path}:{LONGEST}: the file has {len(lines) - 1} lines, the limit is {LONGEST}"
     for number, line in enumerate(lines, 1):
         for pattern, what in FORBIDDEN:
-            if re.search(pattern, line):
+            if re.search(pattern, line) and not path.endswith("/expected"):
                 yield f"{path}:{number}: {what}: {line.strip()}"
-        if "\t" in line and not path.endswith((".mutants", ".tsv", "expected")):
+        if "\t" in line and not path.endswith((".mutants", ".sh", "expected")):
             yield f"{path}:{number}: a tab"
 
 

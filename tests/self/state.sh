@@ -8,7 +8,7 @@ found=$(for object in "$@"; do
     objdump -t "$object" |
         awk -v object="$object" '/ O / && / \.(data|bss|tdata|tbss)(\.[^r][^\t]*)?\t/ {print object ": " $NF}
                                  / \*COM\*\t/ {print object ": " $NF}'
-done | grep -v '/os_fault.o: passages' || true)
+done | grep -v '/os_fault.*\.o: passages' || true)
 if [ -n "$found" ]; then
     echo "writable data:"
     echo "$found"

@@ -1,4 +1,5 @@
 #include "console.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -13,8 +14,8 @@
 #define SECOND (1000 * MS)
 
 /* A graph made by hand: text first, three nodes, argv of the first two. */
-enum { A, B, SPEAKER };
-static const char text[] = "\0cc\0out/a.o\0out/b.o\0node\0fmha/bench\0-c\0it's a file.c";
+enum { A, B, SPEAKER, TEST_NODE };
+static const char text[] = "\0cc\0out/a.o\0out/b.o\0node\0fmha/bench\0-c\0it's a file.c\0test/x";
 enum {
     T_CC = 1,
     T_A = 4,
@@ -23,12 +24,14 @@ enum {
     T_BENCH = 25,
     T_C = 36,
     T_FILE = 39,
+    T_TEST = 53,
 };
 static const uint32_t ids[] = {T_CC, T_C, T_FILE};
 static const struct node nodes[] = {
     [A] = {.name = T_A, .kind = T_CC, .argv = {0, 3}},
     [B] = {.name = T_B, .kind = T_CC, .argv = {0, 2}},
     [SPEAKER] = {.name = T_BENCH, .kind = T_NODE, .flags = NODE_CONSOLE},
+    [TEST_NODE] = {.name = T_TEST, .kind = T_NODE, .flags = NODE_TEST},
 };
 static const struct graph graph = {
     .nodes = nodes,
@@ -44,7 +47,8 @@ struct screen {
     struct console *console;
     struct console_options options;
     struct buf seen;
-    FILE *file;
+    char *path;
+    int fd;
     off_t read_to;
     struct run_event event;
     struct outcome outcome;
@@ -55,10 +59,11 @@ static int setup(void **state)
 {
     struct screen *s = xcalloc(1, sizeof(*s));
 
-    s->file = tmpfile();
-    if (!s->file)
+    s->path = scratch_template("console");
+    s->fd = mkstemp(s->path);
+    if (s->fd < 0)
         return -1;
-    s->options = (struct console_options){.fd = fileno(s->file), .columns = 60};
+    s->options = (struct console_options){.fd = s->fd, .columns = 60};
     s->event.graph = &graph;
     s->event.running = s->running;
     s->event.outcome = &s->outcome;
@@ -74,7 +79,9 @@ static int teardown(void **state)
 
     console_close(s->console);
     buf_release(&s->seen);
-    fclose(s->file);
+    close(s->fd);
+    unlink(s->path);
+    free(s->path);
     free(s);
     return 0;
 }
@@ -94,7 +101,7 @@ static const char *send(struct screen *s, enum run_event_kind kind)
     s->event.kind = kind;
     console_event(s->console, &s->event);
     buf_reset(&s->seen);
-    while ((n = pread(fileno(s->file), bytes, sizeof(bytes), s->read_to)) > 0) {
+    while ((n = pread(s->fd, bytes, sizeof(bytes), s->read_to)) > 0) {
         buf_add(&s->seen, bytes, (size_t)n);
         s->read_to += n;
     }
@@ -170,6 +177,23 @@ static void output_of_a_command_is_shown_whole_below_its_line(void **state)
     s->event.output = "a.c: warning";
     s->event.output_len = strlen(s->event.output);
     assert_string_equal(finish(s, A, STATUS_RAN), "[1/1] cc out/a.o\na.c: warning\n");
+}
+
+static void test_that_passed_is_silent_and_one_that_is_skipped_is_not(void **state)
+{
+    struct screen *s = *state;
+    struct action_record skipped = {.exit_code = 77};
+
+    open_as(s, false);
+    s->event.output = "12 passed\n";
+    s->event.output_len = strlen(s->event.output);
+    start(s, TEST_NODE);
+    assert_string_equal(finish(s, TEST_NODE, STATUS_RAN), "[1/1] test/x\n");
+    s->event.output = "no clang here\n";
+    s->event.output_len = strlen(s->event.output);
+    s->outcome.record = &skipped;
+    start(s, TEST_NODE);
+    assert_string_equal(finish(s, TEST_NODE, STATUS_RAN), "[2/2] test/x skipped\nno clang here\n");
 }
 
 static void failure_says_so_and_draws_the_error_once(void **state)
@@ -425,6 +449,7 @@ int main(void)
         TEST(kind_is_not_said_twice),
         TEST(total_grows_with_what_runs_beyond_the_forecast),
         TEST(output_of_a_command_is_shown_whole_below_its_line),
+        TEST(test_that_passed_is_silent_and_one_that_is_skipped_is_not),
         TEST(failure_says_so_and_draws_the_error_once),
         TEST(quiet_says_only_what_went_wrong),
         TEST(verbose_shows_reason_and_a_command_to_paste),

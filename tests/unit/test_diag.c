@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "diag.h"
+#include "scratch.h"
 
 #include "json.h"
 #include "os.h"
@@ -13,7 +14,7 @@
 
 static int enter_temp(void **state)
 {
-    char *dir = xstrdup("/tmp/spak-test-diag-XXXXXX");
+    char *dir = scratch_template("diag");
 
     *state = dir;
     return mkdtemp(dir) && chdir(dir) == 0 ? 0 : -1;

@@ -1,4 +1,5 @@
 #include "hash.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 
 static int enter_temp(void **state)
 {
-    char *dir = xstrdup("/tmp/spak-test-hash-XXXXXX");
+    char *dir = scratch_template("hash");
 
     *state = dir;
     return mkdtemp(dir) && chdir(dir) == 0 ? 0 : -1;

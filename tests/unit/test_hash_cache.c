@@ -1,4 +1,5 @@
 #include "hash.h"
+#include "scratch.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -14,7 +15,7 @@
 
 static int enter_temp(void **state)
 {
-    char *dir = xstrdup("/tmp/spak-test-cache-XXXXXX");
+    char *dir = scratch_template("cache");
 
     *state = dir;
     return mkdtemp(dir) && chdir(dir) == 0 ? 0 : -1;

@@ -1,4 +1,5 @@
 #include "host.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 
 static int enter_temp(void **state)
 {
-    char *dir = xstrdup("/tmp/spak-test-tool-XXXXXX");
+    char *dir = scratch_template("tool");
 
     *state = dir;
     return mkdtemp(dir) && chdir(dir) == 0 ? 0 : -1;

@@ -1,5 +1,6 @@
 #include "key.h"
 #include "plan.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +13,7 @@
 
 /* A world: a folder with sources, a store and a graph. Nodes "run" by world_run, which writes outputs and records as the run stage does. */
 struct world {
-    char dir[64];
+    char dir[512];
     struct arena arena;
     struct store *store;
     struct hash_cache *cache;
@@ -38,7 +39,10 @@ static void put(const char *path, const char *text)
 static void open_world(struct world *w)
 {
     struct err e = {0};
-    *w = (struct world){.dir = "/tmp/spak-test-plan-XXXXXX"};
+    char *dir = scratch_template("plan");
+    *w = (struct world){0};
+    snprintf(w->dir, sizeof(w->dir), "%s", dir);
+    free(dir);
     assert_non_null(mkdtemp(w->dir));
     assert_int_equal(chdir(w->dir), 0);
     w->store = store_open("out/.spak", &e);

@@ -1,5 +1,6 @@
 /* What a law may declare, and how a wrong declaration is refused. */
 #include "runner/prove_spec.h"
+#include "scratch.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -133,7 +134,7 @@ static void test_wrong_mutants(void **state)
 static void test_a_file_of_mutants(void **state)
 {
     (void)state;
-    char path[] = "/tmp/spak-mutants-XXXXXX", text[400];
+    char *path = scratch_template("mutants"), text[1000];
     const char lines[] = "# head\n\none   the first  fault\n\ttwo\tthe second\nlast  no newline";
     struct spec s;
     int fd = mkstemp(path);
@@ -154,6 +155,7 @@ static void test_a_file_of_mutants(void **state)
     close(fd);
     refuses(text, "needs a name and the fault");
     unlink(path);
+    free(path);
 }
 
 static void test_broken_json_says_where(void **state)

@@ -1,4 +1,5 @@
 #include "store.h"
+#include "scratch.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -14,7 +15,7 @@
 
 static int enter_temp(void **state)
 {
-    char *dir = xstrdup("/tmp/spak-test-store-XXXXXX");
+    char *dir = scratch_template("store");
 
     *state = dir;
     return mkdtemp(dir) && chdir(dir) == 0 ? 0 : -1;

@@ -1,4 +1,5 @@
 #include "store_internal.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -10,7 +11,7 @@
 
 static int enter_temp(void **state)
 {
-    char *dir = xstrdup("/tmp/spak-test-fsck-XXXXXX");
+    char *dir = scratch_template("fsck");
 
     *state = dir;
     return mkdtemp(dir) && chdir(dir) == 0 ? 0 : -1;

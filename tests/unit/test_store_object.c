@@ -1,4 +1,5 @@
 #include "store_internal.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -15,7 +16,7 @@ static struct store *store;
 
 static int enter_temp(void **state)
 {
-    char *dir = xstrdup("/tmp/spak-test-object-XXXXXX");
+    char *dir = scratch_template("object");
     struct err e = {0};
 
     *state = dir;
