@@ -10,10 +10,34 @@ local function contenders(arg)
   return list
 end
 
+-- The proofs of the guide, and those that the bench's own hypotheses rest on.
+local function proofs_of(arg)
+  local list, seen = {}, {}
+  local function add(proof)
+    if not seen[proof] then
+      seen[proof] = true
+      list[#list + 1] = proof
+    end
+  end
+  for _, proof in ipairs(shared "guides"[arg.guide].proofs) do
+    add(proof)
+  end
+  for _, name in ipairs(arg.hypotheses or {}) do
+    local hypothesis = shared "hypotheses"[name]
+    if not hypothesis then
+      fail(("no hypothesis is called \"%s\""):format(name), { code = "unknown_name", word = name, field = "hypotheses" })
+    end
+    for _, law in ipairs(hypothesis.rests_on) do
+      add(shared "invariants"[law].proof)
+    end
+  end
+  return list
+end
+
 -- What the later steps need to know of the study, as data.
 local function study_text(arg, op, kernels)
   local hypotheses, entries = {}, {}
-  for _, name in ipairs(shared "guides"[arg.guide].hypotheses) do
+  for _, name in ipairs(arg.hypotheses or shared "guides"[arg.guide].hypotheses) do
     local h = shared "hypotheses"[name]
     hypotheses[#hypotheses + 1] = { name = name, because = h.because, predicts = h.predicts, rests_on = h.rests_on }
   end
@@ -50,7 +74,7 @@ local function measure(arg, op, kernels, stem)
     phase = "inner",
     measures = true,
     guide = guide.file,
-    proofs = guide.proofs,
+    proofs = proofs_of(arg),
     facts = op.device == "gpu" and { "gpu.0.name", "gpu.driver" } or { "cpu.model", "cores" },
     device = op.device == "gpu",
   }
@@ -78,7 +102,7 @@ local function make(arg)
   for i, kernel in ipairs(kernels) do
     checks[i] = kernel.check
   end
-  shared "benches"[arg.name] = { stem = stem, proofs = shared "guides"[arg.guide].proofs, checks = checks, title = op.title }
+  shared "benches"[arg.name] = { stem = stem, proofs = proofs_of(arg), checks = checks, title = op.title }
 end
 
 return {
@@ -89,6 +113,7 @@ return {
     named = true,
     name = { type = "string", doc = "the op" },
     guide = { type = "string", required = true, doc = "the guide whose token it needs" },
+    hypotheses = { type = "strings", doc = "the hypotheses it tests; without them, the guide's" },
     kernels = { type = "strings", required = true, doc = "the variants to time" },
     baselines = { type = "strings", required = true, doc = "those of them that the others are compared with" },
     control = { type = "string", required = true, doc = "the variant that is timed twice" },
