@@ -248,6 +248,21 @@ static int record_tool(struct script *s, const char *name, const char *const *ca
     return 0;
 }
 
+/* The programs that come with the engine lie beside it, wherever it was unpacked; PATH comes after. */
+static const char *const *beside_engine(struct script *s, const char *name,
+                                        const char *const *candidates)
+{
+    bool plain = candidates && candidates[0] && !candidates[1] && !strcmp(candidates[0], name);
+    char *self = plain && text_starts_with(name, "spak-") ? os_self(&s->scratch, &s->err) : NULL;
+
+    if (!self)
+        return candidates;
+    const char **both = arena_alloc(&s->scratch, 3 * sizeof(*both));
+    both[0] = os_join(&s->scratch, os_dirname(&s->scratch, self), name);
+    both[1] = name;
+    return both;
+}
+
 /* engine.find_tool { name, find, version, check, parts }: the tool, or nil; recorded and declared.
  */
 static int bind_find_tool(lua_State *L)
@@ -260,7 +275,7 @@ static int bind_find_tool(lua_State *L)
     const char *name = bind_text(L, -1, "a tool's name");
     struct host_tool_query q = {
         .name = name,
-        .candidates = field_texts(L, 1, "find"),
+        .candidates = beside_engine(s, name, field_texts(L, 1, "find")),
         .version_args = field_texts(L, 1, "version"),
         .check_args = field_texts(L, 1, "check"),
         .part_args = field_lists(L, 1, "parts"),

@@ -56,18 +56,30 @@ static int enter_root(struct session *s, const struct session_options *o, struct
     return change_dir(s->root, e);
 }
 
-/* The engine's own lua/ and rules/ lie beside the out/ of the project that built it, or where SPAK_HOME says. */
+/* Beside bin/ where spak was unpacked from its tarball, else beside the out/ of the project that
+ * built it. */
+static int home_of_engine(struct session *s, const char **home, struct err *e)
+{
+    struct os_stat stat;
+    char *self = os_self(s->arena, e);
+    if (!self)
+        return -1;
+    *home = os_dirname(s->arena, os_dirname(s->arena, self));
+    if (os_stat(os_join(s->arena, *home, "lua/main.lua"), &stat, e) < 0)
+        return -1;
+    if (stat.kind != OS_FILE)
+        *home = os_dirname(s->arena, *home);
+    return 0;
+}
+
+/* The engine's own lua/ and rules/: where SPAK_HOME says, or where the engine lies. */
 static int find_home(struct session *s, struct err *e)
 {
     const char *home = getenv("SPAK_HOME");
     struct arena *a = s->arena;
     struct os_stat stat;
-    if (!home) {
-        char *self = os_self(a, e);
-        if (!self)
-            return -1;
-        home = os_dirname(a, os_dirname(a, os_dirname(a, self)));
-    }
+    if (!home && home_of_engine(s, &home, e) < 0)
+        return -1;
     s->script_options.lua_dir = os_join(a, home, "lua");
     if (os_stat(s->script_options.lua_dir, &stat, e) < 0)
         return -1;
@@ -173,10 +185,12 @@ static int open_state(struct session *s, const struct session_options *o, struct
     return s->store ? make_stamp(s, e) : -1;
 }
 
-int session_open(struct session *s, const struct session_options *o, struct arena *arena, struct err *e)
+int session_open(struct session *s, const struct session_options *o, struct arena *arena,
+                 struct err *e)
 {
     int64_t begin = os_monotonic_ns();
-    *s = (struct session){.arena = arena, .lock_fd = -1, .out_dir = "out", .state_dir = "out/.spak"};
+    *s =
+        (struct session){.arena = arena, .lock_fd = -1, .out_dir = "out", .state_dir = "out/.spak"};
     if (enter_root(s, o, e) < 0)
         return -1;
     s->script_options.root = s->root;
@@ -226,7 +240,8 @@ int session_load(struct session *s, struct err *e)
     s->graph = graph_load(snapshot_path(s), &s->stamp);
     s->why_evaluated = "no snapshot of this engine and these parameters";
     if (s->graph)
-        rc = script_still_valid(s->graph, &s->script_options, &valid, s->arena, &s->why_evaluated, e);
+        rc = script_still_valid(s->graph, &s->script_options, &valid, s->arena, &s->why_evaluated,
+                                e);
     if (rc == 0 && !valid)
         rc = session_evaluate(s, e);
     if (valid)
@@ -252,8 +267,8 @@ int session_close(struct session *s, struct err *e)
     return rc;
 }
 
-static int admit(void *ctx, const struct graph *g, uint32_t node, struct arena *arena, const char **token,
-                 struct err *e)
+static int admit(void *ctx, const struct graph *g, uint32_t node, struct arena *arena,
+                 const char **token, struct err *e)
 {
     struct session *s = ctx;
     return gate_admit(g, node, s->cache, arena, token, e);

@@ -95,8 +95,8 @@ local environment = {
   SPAK_PROVE = "${root}/out/bin/spak-prove",
 }
 
-local function command_line_tests()
-  local more = { runner_cpu = glob { "tests/cheats/*", "src/runner/*.h" }, invariant = {}, invariant_laws = glob "invariants/*" }
+local function command_line_tests(project)
+  local more = { runner_cpu = glob { "tests/cheats/*", "src/runner/*.h" }, invariant = {}, invariant_laws = glob "invariants/*", dist = project.tarball }
   for _, script in ipairs(glob { "tests/cli/*.sh", except = "tests/cli/lib.sh" }) do
     local name = stem(script)
     declare("cli/" .. name, {
@@ -190,7 +190,7 @@ end
 
 return function(project)
   all_ways(project)
-  command_line_tests()
+  command_line_tests(project)
   self_tests(project)
   lint(project)
   target "test" { names }
