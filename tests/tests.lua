@@ -104,7 +104,7 @@ local function command_line_tests(project)
       inputs = { script, "tests/cli/lib.sh", spak, more[name] or glob "invariants/*" },
       reads = { "lua", "rules", "invariants" },
       tools = { "python3", "git", "cc" },
-      env = environment,
+      env = name == "dist" and { SPAK = environment.SPAK, DIST = "${root}/" .. project.tarball } or environment,
       sandbox = not unconfined[name],
     })
   end
