@@ -99,6 +99,7 @@ static void borrow(struct reading *r)
         *list_of(r, list_at[i]) = r->s->lists[i];
     }
     r->s->flags.len = 0;
+    r->s->late.len = 0;
     r->d.output_flags = r->s->flags;
 }
 static void give_back(struct reading *r)
@@ -172,7 +173,7 @@ static bool read_node(struct reading *r, int index, enum form form, size_t at)
         lua_rawgeti(r->L, index, (lua_Integer)i);
         strs_push(list_of(r, at), lua_tostring(r->L, -1));
         if (form == FORM_RUN)
-            strs_push(&r->d.inputs, lua_tostring(r->L, -1));
+            strs_push(&r->s->late, lua_tostring(r->L, -1));
         lua_pop(r->L, 1);
         if (form == FORM_RUN)
             break;
@@ -545,6 +546,14 @@ static void settle_run(struct reading *r)
                "add run = { ... } or write = \"...\"");
 }
 
+/* Nodes that the command names come after the inputs that were declared, in whatever order Lua
+ * showed the fields. */
+static void settle_inputs(struct reading *r)
+{
+    for (size_t i = 0; i < r->s->late.len; i++)
+        strs_push(&r->d.inputs, r->s->late.at[i]);
+}
+
 static void settle_stdout(struct reading *r)
 {
     struct node_decl *d = &r->d;
@@ -605,6 +614,7 @@ static int bind_add(lua_State *L)
     borrow(&r);
     if (!read_table(&r))
         return complain(&r);
+    settle_inputs(&r);
     settle_stdout(&r);
     settle_run(&r);
     name_tools(&r);

@@ -249,6 +249,7 @@ void script_close(struct script *s)
     for (size_t i = 0; i < ARRAY_LEN(s->lists); i++)
         strs_release(&s->lists[i]);
     ids_release(&s->flags);
+    strs_release(&s->late);
     strmap_release(&s->file_ids);
     strmap_release(&s->reads);
     strmap_release(&s->interned);

@@ -88,8 +88,22 @@ static struct script_file *add_file(struct script *s, const char *name, enum fil
     return f;
 }
 
+/* The end of a file is where its last text is, not the blank lines or the prose below. */
+static int last_line(const struct buf *lua)
+{
+    int line = 1, last = 1;
+
+    for (size_t i = 0; i < lua->len; i++) {
+        line += lua->ptr[i] == '\n';
+        if (!strchr(" \t\r\n", lua->ptr[i]))
+            last = line;
+    }
+    return last;
+}
+
 /* Lua says "name:LINE: what near 'x'". */
-static int syntax_error(struct script *s, lua_State *L, const struct script_file *f, struct err *e)
+static int syntax_error(struct script *s, lua_State *L, const struct script_file *f,
+                        const struct buf *lua, struct err *e)
 {
     const char *text = lua_tostring(L, -1);
     const char *p = text;
@@ -105,7 +119,7 @@ static int syntax_error(struct script *s, lua_State *L, const struct script_file
         }
     }
     err_set(e, ERR_lua_syntax, "%s", p);
-    struct place place = {f->name, line, 0};
+    struct place place = {f->name, strstr(p, "near <eof>") ? last_line(lua) : line, 0};
     const char *near = strstr(p, "near '");
     if (near) {
         struct str word = {near + 6, strcspn(near + 6, "'")};
@@ -128,7 +142,7 @@ static int compile(struct script *s, lua_State *L, struct script_file *f, const 
     if (status == LUA_ERRMEM)
         script_take_error(s, L, status);
     else
-        syntax_error(s, L, f, e);
+        syntax_error(s, L, f, lua, e);
     lua_pop(L, 1);
     return -1;
 }

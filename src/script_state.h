@@ -67,6 +67,7 @@ struct script {
     struct script_driver *drivers;
     uint32_t driver_count;
     struct strs lists[11]; /* scratch of bind's declarations */
+    struct strs late;      /* inputs that a command names */
     struct ids flags;
     struct arena
         decl_scratch;     /* of the declaration being read, which may call Lua to find a tool */
