@@ -25,4 +25,5 @@ files["lua"] = { globals = { "engine", "import" } }
 files["lua/spak.d.lua"] = { ignore = { "1..", "2.." } }
 files["rules"] = { read_globals = all(builtins, for_rules, rules) }
 files["rules/step"] = { read_globals = { "include", "json", "stat", "step", "lint" } }
+files["tests"] = { read_globals = all(builtins, rules) }
 files["spakfile"] = { read_globals = all(builtins, rules) }
