@@ -24,10 +24,11 @@ int build_plan(struct session *s, const struct build_options *o, const struct st
     return 0;
 }
 
-/* A driver's function lives in the Lua state. The snapshot has none, so the spakfile is evaluated and everything is planned anew; ids
- * of asked nodes do not survive that, so roots are found again by name. */
-static int load_drivers(struct session *s, const struct build_options *o, struct build_report *report,
-                        struct err *e)
+/* A driver's function lives in the Lua state. The snapshot has none, so the spakfile is evaluated
+ * and everything is planned anew; ids of asked nodes do not survive that, so roots are found again
+ * by name. */
+static int load_drivers(struct session *s, const struct build_options *o,
+                        struct build_report *report, struct err *e)
 {
     struct strs names = {0};
     if (s->script || !plan_needs_drivers(report->plan))
@@ -102,18 +103,20 @@ static void trace_one(struct session *s, const struct build_options *o, struct b
         .cache = s->cache,
         .params = s->script_options.params,
         .wall_ns = report->run_ns,
+        .trace_to = o->trace_to,
     };
     trace->target = run.target;
     trace_commit(&run, s->arena, &trace->result, &trace->error);
 }
 
 /* A trace that cannot be written is told, and does not take the build's result away. */
-static void write_traces(struct session *s, const struct build_options *o, struct build_report *report)
+static void write_traces(struct session *s, const struct build_options *o,
+                         struct build_report *report)
 {
     int64_t begin = os_monotonic_ns();
     report->traces = xcalloc(report->roots.len + 1, sizeof *report->traces);
     if (!o->trace || !anything_ran(&report->result) ||
-        !strcmp(graph_text(s->graph, s->graph->trace_to), "off"))
+        (!o->trace_to && !strcmp(graph_text(s->graph, s->graph->trace_to), "off")))
         return;
     for (size_t i = 0; i < report->roots.len; i++)
         if (s->graph->nodes[report->roots.at[i]].flags & NODE_TARGET)
@@ -121,11 +124,13 @@ static void write_traces(struct session *s, const struct build_options *o, struc
     report->trace_ns = os_monotonic_ns() - begin;
 }
 
-int build_run(struct session *s, const struct build_options *o, struct build_report *report, struct err *e)
+int build_run(struct session *s, const struct build_options *o, struct build_report *report,
+              struct err *e)
 {
     if (load_drivers(s, o, report, e) < 0 || execute(s, o, report, e) < 0)
         return -1;
-    if (build_status(report) == 0 && session_sweep(s, report->result.outcomes, &report->swept, e) < 0)
+    if (build_status(report) == 0 &&
+        session_sweep(s, report->result.outcomes, &report->swept, e) < 0)
         return -1;
     write_traces(s, o, report);
     return 0;

@@ -18,7 +18,8 @@ static const char *last_part(const char *path)
 bool gate_is_prover(const struct graph *g, uint32_t node)
 {
     const struct node *n = &g->nodes[node];
-    if (strcmp(graph_text(g, n->kind), "invariant") || n->action != NODE_COMMAND || n->argv.len == 0)
+    if (strcmp(graph_text(g, n->kind), "invariant") != 0 || n->action != NODE_COMMAND ||
+        n->argv.len == 0)
         return false;
     return !strcmp(last_part(slice_text(g, n->argv, 0)), "spak-prove");
 }
@@ -55,7 +56,9 @@ static int check_prover(const struct graph *g, uint32_t node, uint32_t artifact,
         return 0;
     err_set(e, ERR_P103, "%s rests on %s, which the prover did not make", node_name(g, node),
             artifact_path(g, artifact));
-    err_hint(e, "declare the law with invariant \"...\" { ... }; only what spak-prove verified is a proof");
+    err_hint(
+        e,
+        "declare the law with invariant \"...\" { ... }; only what spak-prove verified is a proof");
     return refuse_at(g, node, producer, e);
 }
 
@@ -81,7 +84,7 @@ static int check_status(const struct graph *g, uint32_t node, uint32_t artifact,
     int rc = 0;
     if (!status) {
         rc = unreadable(g, node, artifact, &cause, e);
-    } else if (strcmp(status, "verified")) {
+    } else if (strcmp(status, "verified") != 0) {
         uint32_t producer = g->artifacts[artifact].producer;
         rc = err_set(e, ERR_P104, "%s rests on %s, which is %s", node_name(g, node),
                      node_name(g, producer), status);
@@ -98,8 +101,8 @@ static int proof_order(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-void gate_token(const struct digest *guide, const char *const *proof_names, const struct digest *proofs,
-                size_t count, char out[DIGEST_HEX_LEN + 1])
+void gate_token(const struct digest *guide, const char *const *proof_names,
+                const struct digest *proofs, size_t count, char out[DIGEST_HEX_LEN + 1])
 {
     struct proof *sorted = xcalloc(count + 1, sizeof *sorted);
     struct hasher h;
@@ -118,7 +121,8 @@ void gate_token(const struct digest *guide, const char *const *proof_names, cons
     free(sorted);
 }
 
-static int file_digest(struct hash_cache *cache, const char *path, struct digest *out, struct err *e)
+static int file_digest(struct hash_cache *cache, const char *path, struct digest *out,
+                       struct err *e)
 {
     bool exists;
     if (hash_cache_digest(cache, path, out, &exists, e) < 0)
@@ -126,8 +130,8 @@ static int file_digest(struct hash_cache *cache, const char *path, struct digest
     return exists ? 0 : err_set(e, ERR_P105, "%s does not exist", path);
 }
 
-static int make_token(const struct graph *g, uint32_t node, struct hash_cache *cache, struct arena *arena,
-                      const char **token, struct err *e)
+static int make_token(const struct graph *g, uint32_t node, struct hash_cache *cache,
+                      struct arena *arena, const char **token, struct err *e)
 {
     struct slice proofs = g->nodes[node].proofs;
     const char **names = arena_alloc(arena, (proofs.len + 1) * sizeof *names);
@@ -158,7 +162,8 @@ int gate_admit(const struct graph *g, uint32_t node, struct hash_cache *cache, s
     return make_token(g, node, cache, arena, token, e);
 }
 
-int gate_record(struct store *s, const struct graph *g, uint32_t node, const char *token, struct err *e)
+int gate_record(struct store *s, const struct graph *g, uint32_t node, const char *token,
+                struct err *e)
 {
     const struct node *n = &g->nodes[node];
     struct buf name = {0}, text = {0};

@@ -23,25 +23,27 @@ static void add_escaped(struct buf *out, const char *value)
     }
 }
 
-static void emit(struct walk *w, const char *key, const char *name, const char *value)
+static void end_line(struct walk *w)
 {
-    buf_reset(&w->line);
-    buf_addstr(&w->line, key);
-    if (name) {
-        buf_addch(&w->line, ' ');
-        add_escaped(&w->line, name);
-    }
-    buf_addch(&w->line, ' ');
-    add_escaped(&w->line, value);
     buf_addch(&w->line, '\n');
     w->sink(w->sink_ctx, w->line.ptr, w->line.len);
+    buf_reset(&w->line);
 }
 
-static void emit_digest(struct walk *w, const char *key, const char *name, const struct digest *d)
+static void emit(struct walk *w, const char *key, const char *value)
 {
-    char hex[DIGEST_HEX_LEN + 1];
-    digest_hex(d, hex);
-    emit(w, key, name, hex);
+    buf_addf(&w->line, "%s ", key);
+    add_escaped(&w->line, value);
+    end_line(w);
+}
+
+static void emit_named(struct walk *w, const char *key, const char *name, const char *value)
+{
+    buf_addf(&w->line, "%s ", key);
+    add_escaped(&w->line, name);
+    buf_addch(&w->line, ' ');
+    add_escaped(&w->line, value);
+    end_line(w);
 }
 
 /* A tool that moved without changing is the same tool: its name stands for its path. */
@@ -53,23 +55,23 @@ static void walk_argv(struct walk *w)
         const struct tool *tool =
             i == 0 && w->node->tools.len ? &g->tools[slice_id(g, w->node->tools, 0)] : NULL;
         if (tool && !strcmp(arg, graph_text(g, tool->path)))
-            emit(w, "argv", "${tool}", graph_text(g, tool->name));
+            emit_named(w, "argv", "${tool}", graph_text(g, tool->name));
         else
-            emit(w, "argv", NULL, arg);
+            emit(w, "argv", arg);
     }
 }
 
 static void walk_pairs(struct walk *w, const char *key, struct slice pairs)
 {
     for (uint32_t i = 0; i + 1 < pairs.len; i += 2)
-        emit(w, key, slice_text(w->g, pairs, i), slice_text(w->g, pairs, i + 1));
+        emit_named(w, key, slice_text(w->g, pairs, i), slice_text(w->g, pairs, i + 1));
 }
 
 static void walk_facts(struct walk *w)
 {
     for (uint32_t i = 0; i < w->node->facts.len; i++) {
         const struct fact *fact = &w->g->facts[slice_id(w->g, w->node->facts, i)];
-        emit(w, "fact", graph_text(w->g, fact->name), graph_text(w->g, fact->value));
+        emit_named(w, "fact", graph_text(w->g, fact->name), graph_text(w->g, fact->value));
     }
 }
 
@@ -85,7 +87,7 @@ static void walk_flags(struct walk *w)
     };
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if (w->node->flags & flags[i].flag)
-            emit(w, "flag", NULL, flags[i].name);
+            emit(w, "flag", flags[i].name);
 }
 
 /* Sorted by path and without doubles, so that the order of a declaration does not matter. */
@@ -96,9 +98,16 @@ static void sorted_paths(const struct graph *g, struct slice artifacts, struct s
     strs_sort(out);
     size_t kept = 0;
     for (size_t i = 0; i < out->len; i++)
-        if (kept == 0 || strcmp(out->at[kept - 1], out->at[i]))
+        if (kept == 0 || strcmp(out->at[kept - 1], out->at[i]) != 0)
             out->at[kept++] = out->at[i];
     out->len = kept;
+}
+
+static void emit_input(struct walk *w, const char *path, const struct digest *d)
+{
+    char hex[DIGEST_HEX_LEN + 1];
+    digest_hex(d, hex);
+    emit_named(w, "in", path, hex);
 }
 
 static int walk_inputs(struct walk *w, struct err *e)
@@ -111,7 +120,7 @@ static int walk_inputs(struct walk *w, struct err *e)
         uint32_t artifact = graph_find_artifact(w->g, paths.at[i]);
         rc = w->lookups->digest(w->lookups->ctx, artifact, &d, e);
         if (rc == 0)
-            emit_digest(w, "in", paths.at[i], &d);
+            emit_input(w, paths.at[i], &d);
     }
     strs_release(&paths);
     return rc;
@@ -125,7 +134,7 @@ static void walk_outputs(struct walk *w)
     for (size_t i = 0; i < paths.len; i++) {
         uint32_t artifact = graph_find_artifact(w->g, paths.at[i]);
         bool folder = w->g->artifacts[artifact].flags & ARTIFACT_DIRECTORY;
-        emit(w, folder ? "out/" : "out", NULL, paths.at[i]);
+        emit(w, folder ? "out/" : "out", paths.at[i]);
     }
     strs_release(&paths);
 }
@@ -133,15 +142,17 @@ static void walk_outputs(struct walk *w)
 static void walk_reads(struct walk *w)
 {
     for (uint32_t i = 0; i < w->node->reads.len; i++)
-        emit(w, "read", NULL, slice_text(w->g, w->node->reads, i));
+        emit(w, "read", slice_text(w->g, w->node->reads, i));
 }
 
 static void walk_text(struct walk *w)
 {
     const char *text = graph_text(w->g, w->node->text);
+    char hex[DIGEST_HEX_LEN + 1];
     struct digest d;
     hash_bytes(text, strlen(text), &d);
-    emit_digest(w, "text", NULL, &d);
+    digest_hex(&d, hex);
+    emit(w, "text", hex);
 }
 
 static int walk_tools(struct walk *w, struct err *e)
@@ -156,7 +167,7 @@ static int walk_tools(struct walk *w, struct err *e)
         digest_hex(&d, hex);
         struct buf value = {0};
         buf_addf(&value, "%s %s", hex, graph_text(w->g, tool->version));
-        emit(w, "tool", graph_text(w->g, tool->name), value.ptr);
+        emit_named(w, "tool", graph_text(w->g, tool->name), buf_text(&value));
         buf_release(&value);
     }
     return 0;
@@ -168,31 +179,31 @@ static int walk_lines(struct walk *w, struct err *e)
     const struct node *node = w->node;
     walk_argv(w);
     if (node->depfile)
-        emit(w, "depfile", NULL, graph_text(g, node->depfile));
+        emit(w, "depfile", graph_text(g, node->depfile));
     if (node->dir)
-        emit(w, "dir", NULL, graph_text(g, node->dir));
+        emit(w, "dir", graph_text(g, node->dir));
     walk_pairs(w, "env", node->env);
     walk_facts(w);
     walk_flags(w);
     if (walk_inputs(w, e) < 0)
         return -1;
-    emit(w, "kind", NULL, graph_text(g, node->kind));
+    emit(w, "kind", graph_text(g, node->kind));
     if ((node->flags & NODE_MEASURES) && w->lookups->machine)
-        emit(w, "machine", NULL, w->lookups->machine);
+        emit(w, "machine", w->lookups->machine);
     walk_outputs(w);
     walk_pairs(w, "param", node->params);
     walk_reads(w);
     if (node->stdout_to)
-        emit(w, "stdout", NULL, graph_text(g, node->stdout_to));
+        emit(w, "stdout", graph_text(g, node->stdout_to));
     if (node->action == NODE_WRITE)
         walk_text(w);
     if ((node->flags & NODE_MEASURES) && w->lookups->token)
-        emit(w, "token", NULL, w->lookups->token);
+        emit(w, "token", w->lookups->token);
     return walk_tools(w, e);
 }
 
-int key_walk(const struct graph *g, uint32_t node, const struct key_lookups *lookups, key_sink_fn *sink,
-             void *sink_ctx, struct err *e)
+int key_walk(const struct graph *g, uint32_t node, const struct key_lookups *lookups,
+             key_sink_fn *sink, void *sink_ctx, struct err *e)
 {
     struct walk w = {
         .g = g, .node = &g->nodes[node], .lookups = lookups, .sink = sink, .sink_ctx = sink_ctx};
@@ -206,8 +217,8 @@ static void sink_hash(void *ctx, const char *line, size_t len)
     hash_add(ctx, line, len);
 }
 
-int key_base(const struct graph *g, uint32_t node, const struct key_lookups *lookups, struct digest *out,
-             struct err *e)
+int key_base(const struct graph *g, uint32_t node, const struct key_lookups *lookups,
+             struct digest *out, struct err *e)
 {
     struct hasher h;
     hash_init(&h);
@@ -221,13 +232,14 @@ static void sink_text(void *ctx, const char *line, size_t len)
     buf_add(ctx, line, len);
 }
 
-int key_explain(const struct graph *g, uint32_t node, const struct key_lookups *lookups, struct buf *out,
-                struct err *e)
+int key_explain(const struct graph *g, uint32_t node, const struct key_lookups *lookups,
+                struct buf *out, struct err *e)
 {
     return key_walk(g, node, lookups, sink_text, out, e);
 }
 
-void key_full(const struct digest *base, const struct dep_record *deps, size_t count, struct digest *out)
+void key_full(const struct digest *base, const struct dep_record *deps, size_t count,
+              struct digest *out)
 {
     struct hasher h;
     hash_init(&h);

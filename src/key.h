@@ -1,9 +1,10 @@
 /* key: what a node depends on, as a digest and as text.
  *
- * One traversal produces canonical `key value` lines, sorted by key; the digest of a node is the SHA-256 of exactly
- * that text, so an explanation and a key can never disagree. The base key covers what was declared; the full key adds
- * what the command was found to read (its depfile). Holds no absolute path of the project, no time, no host name; the machine
- * is named only for nodes that measure. Does not know what will be done about it. */
+ * One traversal produces canonical `key value` lines, sorted by key; the digest of a node is the
+ * SHA-256 of exactly that text, so an explanation and a key can never disagree. The base key covers
+ * what was declared; the full key adds what the command was found to read (its depfile). Holds no
+ * absolute path of the project, no time, no host name; the machine is named only for nodes that
+ * measure. Does not know what will be done about it. */
 #ifndef SPAK_KEY_H
 #define SPAK_KEY_H
 
@@ -23,19 +24,20 @@ struct key_lookups {
 typedef void key_sink_fn(void *ctx, const char *line, size_t len);
 
 /* The traversal. Values are escaped (\\ and \n), so that one fact is one line. */
-int key_walk(const struct graph *g, uint32_t node, const struct key_lookups *lookups, key_sink_fn *sink,
-             void *sink_ctx, struct err *e);
+int key_walk(const struct graph *g, uint32_t node, const struct key_lookups *lookups,
+             key_sink_fn *sink, void *sink_ctx, struct err *e);
 /* The digest sink. */
-int key_base(const struct graph *g, uint32_t node, const struct key_lookups *lookups, struct digest *out,
-             struct err *e);
+int key_base(const struct graph *g, uint32_t node, const struct key_lookups *lookups,
+             struct digest *out, struct err *e);
 /* The text sink: appends what key_base digests. */
-int key_explain(const struct graph *g, uint32_t node, const struct key_lookups *lookups, struct buf *out,
-                struct err *e);
+int key_explain(const struct graph *g, uint32_t node, const struct key_lookups *lookups,
+                struct buf *out, struct err *e);
 /* The key with what the command was found to read; `deps` are sorted by path. */
-void key_full(const struct digest *base, const struct dep_record *deps, size_t count, struct digest *out);
+void key_full(const struct digest *base, const struct dep_record *deps, size_t count,
+              struct digest *out);
 
-/* Says in one line what turned explanation `before` into `after`: "input src/a.c changed", "argument -O3 added".
- * NULL when they are the same. */
+/* Says in one line what turned explanation `before` into `after`: "input src/a.c changed",
+ * "argument -O3 added". NULL when they are the same. */
 const char *key_difference(struct arena *arena, const char *before, const char *after);
 
 #endif

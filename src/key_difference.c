@@ -59,7 +59,8 @@ static void split_lines(struct arena *arena, const char *text, struct fact_lines
         const char *space = memchr(line.ptr, ' ', line.len);
         size_t key_len = space ? (size_t)(space - line.ptr) : line.len;
         l->key = (struct str){line.ptr, key_len};
-        split_value(l, (struct str){line.ptr + key_len + (space != NULL), line.len - key_len - (space != NULL)});
+        split_value(l, (struct str){line.ptr + key_len + (space != NULL),
+                                    line.len - key_len - (space != NULL)});
     }
 }
 
@@ -68,7 +69,8 @@ static bool same_line(const struct fact_line *a, const struct fact_line *b)
     return str_equal(a->key, b->key) && str_equal(a->name, b->name) && str_equal(a->rest, b->rest);
 }
 
-/* Pairs equal lines. Both sides are sorted by key and mostly equal, so the search starts where the last one ended. */
+/* Pairs equal lines. Both sides are sorted by key and mostly equal, so the search starts where the
+ * last one ended. */
 static void match_lines(struct fact_lines *a, struct fact_lines *b)
 {
     size_t from = 0;
@@ -96,10 +98,14 @@ static const struct {
     const char *key;
     const char *noun;
 } nouns[] = {
-    {"in", "input"},       {"tool", "tool"},       {"argv", "argument"},   {"param", "parameter"},
-    {"env", "variable"},   {"fact", "fact"},       {"text", "text"},       {"token", "token of the lease"},
-    {"out", "output"},     {"out/", "output"},     {"kind", "rule"},       {"machine", "machine"},
-    {"flag", "flag"},      {"read", "read folder"}, {"dir", "directory"},  {"depfile", "depfile"},
+    {"in", "input"},           {"tool", "tool"},
+    {"argv", "argument"},      {"param", "parameter"},
+    {"env", "variable"},       {"fact", "fact"},
+    {"text", "text"},          {"token", "token of the lease"},
+    {"out", "output"},         {"out/", "output"},
+    {"kind", "rule"},          {"machine", "machine"},
+    {"flag", "flag"},          {"read", "read folder"},
+    {"dir", "directory"},      {"depfile", "depfile"},
     {"stdout", "redirection"},
 };
 
@@ -135,7 +141,8 @@ static void say_changed(struct buf *out, const struct fact_line *old, const stru
         buf_addf(out, " from %.*s to %.*s", (int)was.len, was.ptr, (int)is.len, is.ptr);
 }
 
-static void say(struct buf *out, const struct fact_line *l, const struct fact_line *other, bool added)
+static void say(struct buf *out, const struct fact_line *l, const struct fact_line *other,
+                bool added)
 {
     size_t rank = noun_rank(l->key);
     buf_addstr(out, rank < ARRAY_LEN(nouns) ? nouns[rank].noun : "key");
@@ -147,7 +154,8 @@ static void say(struct buf *out, const struct fact_line *l, const struct fact_li
         buf_addf(out, " %.*s %s", (int)l->name.len, l->name.ptr, added ? "added" : "removed");
 }
 
-/* What a person would look at first: inputs before tools before arguments, additions before removals. */
+/* What a person would look at first: inputs before tools before arguments, additions before
+ * removals. */
 static const struct fact_line *most_telling(const struct fact_lines *lines, size_t *count)
 {
     const struct fact_line *best = NULL;

@@ -3,22 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nodes on their way to a decision: Kahn's order, to which a driver's old questions are added on the way. */
+/* Nodes on their way to a decision: Kahn's order, to which a driver's old questions are added on
+ * the way. */
 struct walk {
     struct plan *plan;
-    uint32_t *pending;   /* undecided dependencies of each node */
-    bool *fresh;         /* wanted in this walk and undecided */
-    bool *replayed;      /* a driver whose old questions were added */
+    uint32_t *pending; /* undecided dependencies of each node */
+    bool *fresh;       /* wanted in this walk and undecided */
+    bool *replayed;    /* a driver whose old questions were added */
     struct ids queue;
     size_t next;
-    struct ids waits;    /* (asked node, driver) by turns */
+    struct ids waits; /* (asked node, driver) by turns */
     struct ids *added;
 };
 
 const char *status_text(enum node_status status)
 {
-    static const char *const text[] = {"unwanted", "waiting", "clean",    "restored", "ran",
-                                       "failed",   "refused", "deferred", "skipped",  "interrupted"};
+    static const char *const text[] = {"unwanted", "waiting",    "clean",   "restored",
+                                       "ran",      "failed",     "refused", "deferred",
+                                       "skipped",  "interrupted"};
     return text[status];
 }
 
@@ -36,8 +38,10 @@ static void take_graph(struct plan *plan, const struct graph *g)
     uint32_t artifacts = plan->artifact_count;
     plan->entries =
         grown(arena, plan->entries, plan->node_count, g->node_count, sizeof *plan->entries);
-    plan->digests = grown(arena, plan->digests, artifacts, g->artifact_count, sizeof *plan->digests);
-    plan->present = grown(arena, plan->present, artifacts, g->artifact_count, sizeof *plan->present);
+    plan->digests =
+        grown(arena, plan->digests, artifacts, g->artifact_count, sizeof *plan->digests);
+    plan->present =
+        grown(arena, plan->present, artifacts, g->artifact_count, sizeof *plan->present);
     plan->graph = g;
     plan->node_count = g->node_count;
     plan->artifact_count = g->artifact_count;
@@ -57,7 +61,8 @@ static void start_node(struct walk *w, uint32_t node)
     w->plan->entries[node].cause = GRAPH_NONE;
 }
 
-/* Marks the nodes and all below them that are not wanted yet, and queues those that wait for nothing. */
+/* Marks the nodes and all below them that are not wanted yet, and queues those that wait for
+ * nothing. */
 static void add_wanted(struct walk *w, const uint32_t *roots, size_t count)
 {
     struct plan *plan = w->plan;
@@ -90,8 +95,8 @@ static bool makes_folder(const struct graph *g, uint32_t node)
     return false;
 }
 
-/* True when the outputs of a dependency are known. What still lies in the store does for a key; not for the gate, which reads
- * it, nor for a folder, whose single files have digests only on disk. */
+/* True when the outputs of a dependency are known. What still lies in the store does for a key; not
+ * for the gate, which reads it, nor for a folder, whose single files have digests only on disk. */
 static bool is_settled(const struct plan *plan, uint32_t dep, bool on_disk)
 {
     const struct plan_entry *entry = &plan->entries[dep];
@@ -163,8 +168,8 @@ static int visit(struct walk *w, uint32_t node, struct err *e)
         end_node(w, node);
         return 0;
     }
-    if (plan->graph->nodes[node].action == NODE_DRIVER && !plan->options.force && !w->replayed[node] &&
-        add_replay(w, node, &waits, e) < 0)
+    if (plan->graph->nodes[node].action == NODE_DRIVER && !plan->options.force &&
+        !w->replayed[node] && add_replay(w, node, &waits, e) < 0)
         return -1;
     if (waits)
         return 0;
@@ -174,7 +179,8 @@ static int visit(struct walk *w, uint32_t node, struct err *e)
     return 0;
 }
 
-int plan_want(struct plan *plan, const uint32_t *roots, size_t count, struct ids *added, struct err *e)
+int plan_want(struct plan *plan, const uint32_t *roots, size_t count, struct ids *added,
+              struct err *e)
 {
     size_t nodes = plan->graph->node_count + 1;
     struct walk w = {.plan = plan,
@@ -241,7 +247,8 @@ void plan_set_outputs(struct plan *plan, uint32_t node, const struct action_reco
     }
 }
 
-int plan_inputs_hold(struct plan *plan, uint32_t node, bool *hold, const char **changed, struct err *e)
+int plan_inputs_hold(struct plan *plan, uint32_t node, bool *hold, const char **changed,
+                     struct err *e)
 {
     const struct graph *g = plan->graph;
     struct slice inputs = g->nodes[node].inputs;
@@ -252,7 +259,8 @@ int plan_inputs_hold(struct plan *plan, uint32_t node, bool *hold, const char **
         bool exists;
         if (g->artifacts[artifact].producer != GRAPH_NONE)
             continue;
-        if (hash_cache_digest(plan->options.cache, artifact_path(g, artifact), &now, &exists, e) < 0)
+        if (hash_cache_digest(plan->options.cache, artifact_path(g, artifact), &now, &exists, e) <
+            0)
             return -1;
         *hold = exists && digest_equal(&now, &plan->digests[artifact]);
         *changed = artifact_path(g, artifact);

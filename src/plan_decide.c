@@ -17,11 +17,13 @@ struct decision {
 
 const char *plan_verdict_text(enum plan_verdict verdict)
 {
-    static const char *const text[] = {"unwanted", "clean", "restore", "run", "maybe", "defer", "refuse"};
+    static const char *const text[] = {"unwanted", "clean", "restore", "run",
+                                       "maybe",    "defer", "refuse"};
     return text[verdict];
 }
 
-/* The name in the same folder, or of another artifact, that is nearest to a path that does not exist. */
+/* The name in the same folder, or of another artifact, that is nearest to a path that does not
+ * exist. */
 static const char *nearest_path(struct plan *plan, const char *path)
 {
     const struct graph *g = plan->graph;
@@ -66,8 +68,8 @@ static int source_digest(struct plan *plan, uint32_t node, uint32_t artifact, st
     bool exists;
     if (plan->present[artifact] || plan->graph->artifacts[artifact].producer != GRAPH_NONE)
         return 0;
-    if (plan_file_digest(plan, artifact_path(plan->graph, artifact), &plan->digests[artifact], &exists,
-                         e) < 0)
+    if (plan_file_digest(plan, artifact_path(plan->graph, artifact), &plan->digests[artifact],
+                         &exists, e) < 0)
         return -1;
     if (!exists)
         return missing_input(plan, node, artifact, e);
@@ -97,7 +99,8 @@ static int lookup_digest(void *ctx, uint32_t artifact, struct digest *out, struc
         return 0;
     }
     bool exists;
-    if (hash_cache_digest(plan->options.cache, artifact_path(plan->graph, artifact), out, &exists, e) < 0)
+    if (hash_cache_digest(plan->options.cache, artifact_path(plan->graph, artifact), out, &exists,
+                          e) < 0)
         return -1;
     return exists ? 0 : missing_input(plan, d->node, artifact, e);
 }
@@ -138,7 +141,8 @@ static struct action_record *keep_record(struct arena *arena, const struct actio
 }
 
 /* A discovered file that this build makes counts as it will be, not as it lies there now. */
-static int dep_digest(struct plan *plan, const char *path, struct digest *out, bool *exists, struct err *e)
+static int dep_digest(struct plan *plan, const char *path, struct digest *out, bool *exists,
+                      struct err *e)
 {
     uint32_t artifact = graph_find_artifact(plan->graph, path);
     if (artifact != GRAPH_NONE && plan->present[artifact]) {
@@ -197,7 +201,8 @@ static int find_restorable(struct decision *d, const struct action_record **foun
     struct action_record *records;
     size_t count;
     *found = NULL;
-    if (store_get_actions(d->plan->options.store, &d->entry->base, &d->scratch, &records, &count, e) < 0)
+    if (store_get_actions(d->plan->options.store, &d->entry->base, &d->scratch, &records, &count,
+                          e) < 0)
         return -1;
     for (size_t i = 0; i < count && !*found; i++) {
         const char *changed;
@@ -259,12 +264,13 @@ static int decide_driver(struct decision *d, struct err *e)
     bool holds;
     if (plan_driver_holds(d->plan, d->node, &d->entry->base, &holds, e) < 0)
         return -1;
-    if (holds)
+    if (holds) {
         set(d, PLAN_CLEAN, NULL);
-    else
-        set(d, PLAN_RUN, d->known && d->state.explanation && strcmp(d->state.explanation, buf_text(&d->text))
-                             ? reason(d)
-                             : "what it asked for has to be asked again");
+        return 0;
+    }
+    bool same =
+        !d->known || !d->state.explanation || !strcmp(d->state.explanation, buf_text(&d->text));
+    set(d, PLAN_RUN, same ? "what it asked for has to be asked again" : reason(d));
     return 0;
 }
 
@@ -297,7 +303,8 @@ static int admit(struct decision *d, struct err *e)
     struct err refusal = {0};
     if (!o->admit)
         return 0;
-    if (o->admit(o->admit_ctx, d->plan->graph, d->node, d->plan->arena, &d->entry->token, &refusal) == 0)
+    if (o->admit(o->admit_ctx, d->plan->graph, d->node, d->plan->arena, &d->entry->token,
+                 &refusal) == 0)
         return 0;
     if (err_class(&refusal) != ERR_PROTOCOL)
         return err_move(e, &refusal);
@@ -320,7 +327,8 @@ static void reset_entry(struct plan_entry *entry)
     if (entry->refusal)
         err_release(entry->refusal);
     free(entry->refusal);
-    *entry = (struct plan_entry){.final = true, .cause = GRAPH_NONE, .last_wall_ns = entry->last_wall_ns};
+    *entry = (struct plan_entry){
+        .final = true, .cause = GRAPH_NONE, .last_wall_ns = entry->last_wall_ns};
 }
 
 int plan_decide_final(struct plan *plan, uint32_t node, struct err *e)
@@ -359,7 +367,8 @@ int plan_forecast(struct plan *plan, uint32_t node, uint32_t cause, struct err *
         return 0;
     int rc = plan_check_sources(plan, node, e);
     if (rc == 0)
-        rc = store_get_node(plan->options.store, node_name(plan->graph, node), &scratch, &state, &known, e);
+        rc = store_get_node(plan->options.store, node_name(plan->graph, node), &scratch, &state,
+                            &known, e);
     if (rc == 0 && !known) {
         entry->verdict = PLAN_RUN;
         entry->why = "never built";

@@ -4,9 +4,10 @@
 
 #include <string.h>
 
-/* The record of a driver is a value of the store: its base key on the first line, then `result name` for each node it asked for,
- * in the order it asked. Its function is in no key: the graph knows the nodes it asked for only as long as the snapshot holds, so when
- * anything that was read for the spakfile changes, the driver asks again. */
+/* The record of a driver is a value of the store: its base key on the first line, then `result
+ * name` for each node it asked for, in the order it asked. Its function is in no key: the graph
+ * knows the nodes it asked for only as long as the snapshot holds, so when anything that was read
+ * for the spakfile changes, the driver asks again. */
 
 static char *record_name(struct plan *plan, uint32_t driver)
 {
@@ -67,7 +68,8 @@ static bool parse_line(struct plan *plan, struct str line, struct asked_line *ou
     return digest_from_hex(hex, &out->result);
 }
 
-int plan_driver_asked(struct plan *plan, uint32_t driver, struct ids *asked, bool *found, struct err *e)
+int plan_driver_asked(struct plan *plan, uint32_t driver, struct ids *asked, bool *found,
+                      struct err *e)
 {
     struct buf text = {0};
     struct asked_line entry;

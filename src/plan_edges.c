@@ -44,7 +44,7 @@ void plan_edges_make(struct plan *plan)
     }
     free(seen);
     ids_release(&scratch);
-    plan->deps = deps.at;
+    plan->deps = deps.at ? deps.at : xcalloc(1, sizeof *plan->deps);
     turn_round(plan);
 }
 

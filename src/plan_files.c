@@ -38,7 +38,8 @@ static struct known_file *add_file(struct plan_files *files, const char *path)
     return &files->at[files->len++];
 }
 
-int plan_file_digest(struct plan *plan, const char *path, struct digest *out, bool *exists, struct err *e)
+int plan_file_digest(struct plan *plan, const char *path, struct digest *out, bool *exists,
+                     struct err *e)
 {
     uint32_t at = strmap_get(&plan->files->index, path);
     if (at == STRMAP_NONE) {

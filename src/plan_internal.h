@@ -4,7 +4,8 @@
 
 #include "plan.h"
 
-/* plan_edges.c: what each node depends on (inputs, order, members, proofs, guide, tools built here), without doubles. */
+/* plan_edges.c: what each node depends on (inputs, order, members, proofs, guide, tools built
+ * here), without doubles. */
 void plan_edges_make(struct plan *plan);
 void plan_edges_free(struct plan *plan);
 
@@ -19,7 +20,8 @@ int plan_check_sources(struct plan *plan, uint32_t node, struct err *e);
 struct plan_files *plan_files_new(void);
 void plan_files_free(struct plan_files *files);
 
-/* plan_driver.c: does what the driver asked for stand as it was? Base and results are compared with its record. */
+/* plan_driver.c: does what the driver asked for stand as it was? Base and results are compared with
+ * its record. */
 int plan_driver_holds(struct plan *plan, uint32_t driver, const struct digest *base, bool *holds,
                       struct err *e);
 

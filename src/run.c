@@ -127,7 +127,8 @@ struct ended *run_end(struct run *r, uint32_t node, enum node_status status)
 
 static void fail_node(struct run *r, uint32_t node, struct err *error)
 {
-    struct ended *end = run_end(r, node, err_class(error) == ERR_PROTOCOL ? STATUS_REFUSED : STATUS_FAILED);
+    struct ended *end =
+        run_end(r, node, err_class(error) == ERR_PROTOCOL ? STATUS_REFUSED : STATUS_FAILED);
     err_move(&end->error, error);
 }
 
@@ -262,10 +263,10 @@ static int record_ended(struct run *r, struct err *e)
 static void count_status(struct run_progress *counts, enum node_status status)
 {
     size_t *const by_status[] = {
-        [STATUS_CLEAN] = &counts->clean,       [STATUS_RESTORED] = &counts->restored,
-        [STATUS_RAN] = &counts->ran,           [STATUS_FAILED] = &counts->failed,
-        [STATUS_REFUSED] = &counts->refused,   [STATUS_DEFERRED] = &counts->deferred,
-        [STATUS_SKIPPED] = &counts->skipped,   [STATUS_INTERRUPTED] = &counts->interrupted,
+        [STATUS_CLEAN] = &counts->clean,     [STATUS_RESTORED] = &counts->restored,
+        [STATUS_RAN] = &counts->ran,         [STATUS_FAILED] = &counts->failed,
+        [STATUS_REFUSED] = &counts->refused, [STATUS_DEFERRED] = &counts->deferred,
+        [STATUS_SKIPPED] = &counts->skipped, [STATUS_INTERRUPTED] = &counts->interrupted,
     };
     counts->done++;
     ++*by_status[status];
@@ -450,14 +451,16 @@ static int wait_for_something(struct run *r, struct err *e)
     return rc;
 }
 
-/* Nothing runs and nothing can start, but a driver still waits: it asked for what waits for itself. */
+/* Nothing runs and nothing can start, but a driver still waits: it asked for what waits for itself.
+ */
 static void fail_stuck(struct run *r)
 {
     for (struct driver *d = r->drivers; d; d = d->next) {
         struct err error = {0};
         if (is_over(r, d->node))
             continue;
-        err_set(&error, ERR_N109, "%s asked for a node that waits for it", node_name(run_graph(r), d->node));
+        err_set(&error, ERR_N109, "%s asked for a node that waits for it",
+                node_name(run_graph(r), d->node));
         err_at(&error, node_place(run_graph(r), d->node));
         fail_node(r, d->node, &error);
         return;
@@ -545,14 +548,15 @@ static void release_run(struct run *r)
 int run_execute(struct graph **graph, struct plan *plan, const struct run_options *options,
                 struct run_result *result, struct err *e)
 {
-    struct run r = {.graph_slot = graph,
-                    .plan = plan,
-                    .options = options,
-                    .result = result,
-                    .arena = plan->arena,
-                    .signal_fd = -1,
-                    .jobserver = {.take_fd = -1, .give_fd = -1, .child_read_fd = -1, .child_write_fd = -1},
-                    .begin_ns = os_monotonic_ns()};
+    struct run r = {
+        .graph_slot = graph,
+        .plan = plan,
+        .options = options,
+        .result = result,
+        .arena = plan->arena,
+        .signal_fd = -1,
+        .jobserver = {.take_fd = -1, .give_fd = -1, .child_read_fd = -1, .child_write_fd = -1},
+        .begin_ns = os_monotonic_ns()};
     *result = (struct run_result){0};
     r.ended_tail = &r.ended;
     sandbox_supported(&r.sandbox_text);

@@ -19,7 +19,8 @@ static char *tmp_path(struct run *r, uint32_t node, struct arena *arena)
     return arena_printf(arena, "%s/%s/tmp/%.16s", r->options->root, r->options->state_dir, hex);
 }
 
-/* Old outputs are unlinked, never written into: whoever still reads or has linked one keeps what it had. */
+/* Old outputs are unlinked, never written into: whoever still reads or has linked one keeps what it
+ * had. */
 static int clear_outputs(struct run *r, uint32_t node, struct err *e)
 {
     const struct graph *g = run_graph(r);

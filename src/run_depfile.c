@@ -30,12 +30,14 @@ static bool is_among(const struct graph *g, struct slice artifacts, const char *
 static bool is_readable(const struct graph *g, const struct node *n, const char *path)
 {
     for (uint32_t i = 0; i < n->reads.len; i++)
-        if (is_at_or_below(path, slice_text(g, n->reads, i)) || !strcmp(slice_text(g, n->reads, i), "."))
+        if (is_at_or_below(path, slice_text(g, n->reads, i)) ||
+            !strcmp(slice_text(g, n->reads, i), "."))
             return true;
     return is_among(g, n->order_only, path);
 }
 
-/* The base key covers declared inputs and tools; outputs and temporary files are the command's own. */
+/* The base key covers declared inputs and tools; outputs and temporary files are the command's own.
+ */
 static bool is_covered(struct depfile *d, const char *path)
 {
     const struct graph *g = run_graph(d->r);
@@ -63,8 +65,8 @@ static int undeclared(struct depfile *d, const char *path, struct err *e)
 {
     const struct graph *g = run_graph(d->r);
     uint32_t artifact = graph_find_artifact(g, path);
-    err_set(e, ERR_N103, "%s read %s, which is not among its inputs",
-            node_name(g, d->job->node), path);
+    err_set(e, ERR_N103, "%s read %s, which is not among its inputs", node_name(g, d->job->node),
+            path);
     err_at(e, node_place(g, d->job->node));
     if (artifact != GRAPH_NONE && g->artifacts[artifact].producer != GRAPH_NONE)
         err_note(e, node_place(g, g->artifacts[artifact].producer), "%s is made here", path);
@@ -96,7 +98,7 @@ static void sort_unique(struct depfile *d)
     size_t kept = 0;
     qsort(d->deps, d->count, sizeof *d->deps, dep_order);
     for (size_t i = 0; i < d->count; i++)
-        if (kept == 0 || strcmp(d->deps[kept - 1].path, d->deps[i].path))
+        if (kept == 0 || strcmp(d->deps[kept - 1].path, d->deps[i].path) != 0)
             d->deps[kept++] = d->deps[i];
     d->count = kept;
 }

@@ -9,7 +9,8 @@
 /* As a person would type it. */
 static void quote_argument(struct buf *out, const char *arg)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=+,:@%^";
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=+,:@%^";
     if (*arg && arg[strspn(arg, plain)] == '\0') {
         buf_addstr(out, arg);
         return;
@@ -50,7 +51,8 @@ static int timed_out(const char *name, const struct node *n, struct err *e)
 static int flooded(const char *name, struct err *e)
 {
     err_set(e, ERR_N106, "%s printed more than %u MiB", name, RUN_OUTPUT_LIMIT_BYTES >> 20);
-    return err_hint(e, "send what it prints to a declared output (stdout = ...), or make it print less");
+    return err_hint(
+        e, "send what it prints to a declared output (stdout = ...), or make it print less");
 }
 
 static int refused(const char *name, struct err *e)
@@ -68,9 +70,12 @@ static int undeclared_read(const char *name, const struct sandbox_refusals *foun
 
 static int undeclared_write(const char *name, const struct sandbox_refusals *found, struct err *e)
 {
-    err_set(e, ERR_N112, "%s tried to write %s, which is not among its outputs", name, found->write.at[0]);
-    return err_hint(e, "declare it as an output; put temporary files under $TMPDIR; a tool that writes beside its "
-                       "output and renames needs a folder of its own for that output");
+    err_set(e, ERR_N112, "%s tried to write %s, which is not among its outputs", name,
+            found->write.at[0]);
+    return err_hint(
+        e,
+        "declare it as an output; put temporary files under $TMPDIR; a tool that writes beside its "
+        "output and renames needs a folder of its own for that output");
 }
 
 /* Runs the command once more, traced: only then is it known which file the sandbox kept from it. */
@@ -78,10 +83,11 @@ static bool find_refusals(struct run *r, struct job *job, struct sandbox_refusal
 {
     int64_t took = os_monotonic_ns() - job->start_ns;
     struct err ignored = {0};
-    if (!job->sandbox || r->stopping || took > TRACE_LIMIT_NS / 2 || (run_node(r, job->node)->flags & NODE_MEASURES))
+    if (!job->sandbox || r->stopping || took > TRACE_LIMIT_NS / 2 ||
+        (run_node(r, job->node)->flags & NODE_MEASURES))
         return false;
-    if (sandbox_find_refusals(&job->how, r->options->root, 2 * took + 2 * RUN_GRACE_NS, r->arena, found,
-                              &ignored) < 0)
+    if (sandbox_find_refusals(&job->how, r->options->root, 2 * took + 2 * RUN_GRACE_NS, r->arena,
+                              found, &ignored) < 0)
         err_release(&ignored);
     return found->read.len > 0 || found->write.len > 0;
 }
@@ -89,7 +95,8 @@ static bool find_refusals(struct run *r, struct job *job, struct sandbox_refusal
 static int command_failed(const char *name, const struct os_exit *status, struct err *e)
 {
     if (status->signal)
-        return err_set(e, ERR_N101, "%s was ended by signal %d (%s)", name, status->signal, strsignal(status->signal));
+        return err_set(e, ERR_N101, "%s was ended by signal %d (%s)", name, status->signal,
+                       strsignal(status->signal));
     return err_set(e, ERR_N101, "%s failed with exit status %d", name, status->code);
 }
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define SHOWN_BYTES 65536 /* of an output that took a failed command's stdout */
-#define SKIPPED_EXIT 77 /* what a test says that finds no tool or device it needs */
+#define SKIPPED_EXIT 77   /* what a test says that finds no tool or device it needs */
 
 struct node_state *run_state(struct run *r, uint32_t node, bool failed)
 {
@@ -16,7 +16,8 @@ struct node_state *run_state(struct run *r, uint32_t node, bool failed)
     state->explanation = entry->explanation ? entry->explanation : "";
     state->record.key = entry->base;
     state->record.sandbox = "none";
-    state->record.machine = run_node(r, node)->flags & NODE_MEASURES ? r->plan->options.machine : "";
+    state->record.machine =
+        run_node(r, node)->flags & NODE_MEASURES ? r->plan->options.machine : "";
     return state;
 }
 
@@ -32,11 +33,13 @@ void run_remove_outputs(struct run *r, uint32_t node)
         err_release(&ignored);
 }
 
-static int output_missing(struct run *r, uint32_t node, const char *path, const char *how, struct err *e)
+static int output_missing(struct run *r, uint32_t node, const char *path, const char *how,
+                          struct err *e)
 {
     err_set(e, ERR_N102, "%s succeeded but %s %s", node_name(run_graph(r), node), how, path);
     err_at(e, node_place(run_graph(r), node));
-    return err_hint(e, "let the command write %s, or take it out of the declaration's outputs", path);
+    return err_hint(e, "let the command write %s, or take it out of the declaration's outputs",
+                    path);
 }
 
 static int collect_folder(struct run *r, const char *path, struct output_record *out, struct err *e)
@@ -59,8 +62,10 @@ static int collect_one(struct run *r, uint32_t node, const struct artifact *a, b
     if (stat.kind == OS_ABSENT || sandbox_still_reserved(&stat))
         return must ? output_missing(r, node, path, "did not make", e) : 0;
     if ((stat.kind == OS_DIR) != folder)
-        return output_missing(r, node, path, folder ? "made a file where it promises the folder"
-                                                    : "made a folder where it promises the file", e);
+        return output_missing(r, node, path,
+                              folder ? "made a file where it promises the folder"
+                                     : "made a folder where it promises the file",
+                              e);
     *found = true;
     if (folder)
         return collect_folder(r, path, out, e);
@@ -68,7 +73,8 @@ static int collect_one(struct run *r, uint32_t node, const struct artifact *a, b
     return store_put_file(r->options->store, path, &out->digest, &out->size_bytes, e);
 }
 
-int run_collect_outputs(struct run *r, uint32_t node, bool must, struct action_record *record, struct err *e)
+int run_collect_outputs(struct run *r, uint32_t node, bool must, struct action_record *record,
+                        struct err *e)
 {
     const struct graph *g = run_graph(r);
     struct slice outputs = g->nodes[node].outputs;
@@ -100,7 +106,8 @@ static bool changed_since(const struct action_record *record, int64_t since_ns, 
     return false;
 }
 
-/* A result of inputs that were edited meanwhile is used but not recorded: nobody can say what its key is. */
+/* A result of inputs that were edited meanwhile is used but not recorded: nobody can say what its
+ * key is. */
 static int check_inputs(struct run *r, struct job *job, struct ended *end, struct err *e)
 {
     bool hold;
@@ -141,8 +148,8 @@ static bool is_skip(const struct node *n, const struct os_exit *status)
     return (n->flags & NODE_TEST) && status->code == SKIPPED_EXIT;
 }
 
-static int take_success(struct run *r, struct job *job, const struct os_exit *status, struct ended *end,
-                        struct err *e)
+static int take_success(struct run *r, struct job *job, const struct os_exit *status,
+                        struct ended *end, struct err *e)
 {
     struct action_record *record = &end->state->record;
     if (is_skip(run_node(r, job->node), status)) {
@@ -159,7 +166,8 @@ static int take_success(struct run *r, struct job *job, const struct os_exit *st
 
 static bool is_outcome(const struct node *n, const struct os_exit *status)
 {
-    return status->code == 0 || (status->code == 1 && (n->flags & NODE_SOFT_FAIL)) || is_skip(n, status);
+    return status->code == 0 || (status->code == 1 && (n->flags & NODE_SOFT_FAIL)) ||
+           is_skip(n, status);
 }
 
 /* A refuted law's proof holds the counterexample: it stays on disk and in the record. */
@@ -180,7 +188,8 @@ static enum node_status take_failure(struct run *r, struct job *job, struct ende
 
 static bool is_interrupted(const struct run *r, const struct job *job, const struct os_exit *status)
 {
-    return r->result->interrupted && !job->timed_out && !job->flooded && (status->signal || job->kill_ns);
+    return r->result->interrupted && !job->timed_out && !job->flooded &&
+           (status->signal || job->kill_ns);
 }
 
 /* An output that took what a failed command printed goes with the others; what it said must not. */
@@ -228,7 +237,8 @@ int run_write(struct run *r, uint32_t node, struct err *e)
     const char *text = graph_text(g, n->text);
     struct node_state *state = run_state(r, node, false);
     if (n->outputs.len != 1) {
-        err_set(e, ERR_N102, "%s writes a text but has %u outputs", node_name(g, node), n->outputs.len);
+        err_set(e, ERR_N102, "%s writes a text but has %u outputs", node_name(g, node),
+                n->outputs.len);
         return err_at(e, node_place(g, node));
     }
     const char *path = artifact_path(g, slice_id(g, n->outputs, 0));

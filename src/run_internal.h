@@ -19,9 +19,10 @@ struct job {
     int pidfd;
     int pipe_fd; /* what it prints, -1 for console commands and after the end */
     int64_t start_ns;
-    int64_t started_wall_ns; /* by the file system's clock: the change time of its own temporary folder */
-    int64_t deadline_ns; /* 0: none */
-    int64_t kill_ns;     /* when SIGTERM turns into SIGKILL, 0: not being ended */
+    int64_t started_wall_ns; /* by the file system's clock: the change time of its own temporary
+                                folder */
+    int64_t deadline_ns;     /* 0: none */
+    int64_t kill_ns;         /* when SIGTERM turns into SIGKILL, 0: not being ended */
     bool timed_out;
     bool flooded;
     struct buf output;
@@ -47,8 +48,8 @@ struct ended {
 /* A driver whose function was started: it waits for `open` of the nodes it asked for. */
 struct driver {
     uint32_t node;
-    struct ids asked;    /* all of them, in order */
-    size_t answered;     /* how many of `asked` its function has seen */
+    struct ids asked; /* all of them, in order */
+    size_t answered;  /* how many of `asked` its function has seen */
     size_t open;
     struct driver *next;
 };
@@ -74,10 +75,10 @@ struct run {
     bool *dirty;        /* something it depends on was made again: decide again */
     int64_t *weight_ns; /* the longest way from this node to the end */
     uint32_t *pool_used;
-    size_t capacity;    /* entries in the arrays above */
-    struct ids ready;   /* wait for nothing, to be looked at */
+    size_t capacity;  /* entries in the arrays above */
+    struct ids ready; /* wait for nothing, to be looked at */
     size_t ready_next;
-    struct ids queue;   /* have to run: a heap, heaviest first */
+    struct ids queue;     /* have to run: a heap, heaviest first */
     struct ids measuring; /* have to run alone */
     struct ids running;
     struct job *jobs;
@@ -132,13 +133,15 @@ int run_write(struct run *r, uint32_t node, struct err *e);
 int run_restore(struct run *r, uint32_t node, struct err *e);
 void run_remove_outputs(struct run *r, uint32_t node);
 struct node_state *run_state(struct run *r, uint32_t node, bool failed);
-int run_collect_outputs(struct run *r, uint32_t node, bool must, struct action_record *record, struct err *e);
+int run_collect_outputs(struct run *r, uint32_t node, bool must, struct action_record *record,
+                        struct err *e);
 
 /* run_depfile.c: what a command read beyond its inputs. */
 int run_take_depfile(struct run *r, struct job *job, struct action_record *record, struct err *e);
 
 /* run_error.c: why a command failed, in words. */
-int run_explain_failure(struct run *r, struct job *job, const struct os_exit *status, struct err *e);
+int run_explain_failure(struct run *r, struct job *job, const struct os_exit *status,
+                        struct err *e);
 
 /* run_driver.c */
 int run_driver_step(struct run *r, uint32_t node, struct err *e);

@@ -8,10 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* GNU make hands the jobserver on as --jobserver-auth=R,W (two descriptors, older makes say --jobserver-fds) or as
- * --jobserver-auth=fifo:PATH. One byte in the pipe is leave for one more command; the first command of each process needs none. */
+/* GNU make hands the jobserver on as --jobserver-auth=R,W (two descriptors, older makes say
+ * --jobserver-fds) or as
+ * --jobserver-auth=fifo:PATH. One byte in the pipe is leave for one more command; the first command
+ * of each process needs none. */
 
-/* A description of the pipe of our own: O_NONBLOCK on the shared one would break its other users. */
+/* A description of the pipe of our own: O_NONBLOCK on the shared one would break its other users.
+ */
 static int reopen(int fd, int flags)
 {
     char path[64];

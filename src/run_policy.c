@@ -11,7 +11,8 @@ static char *absolute(struct run *r, struct arena *arena, const char *path)
     return os_join(arena, r->options->root, path);
 }
 
-/* ${root}, ${tmp} and ${out} are filled in here and not before, so that no key holds a path of this machine. */
+/* ${root}, ${tmp} and ${out} are filled in here and not before, so that no key holds a path of this
+ * machine. */
 static const char *fill(struct run *r, const struct node *n, struct job *job, const char *text)
 {
     const char *const names[] = {"${root}", "${tmp}", "${out}"};
@@ -19,7 +20,8 @@ static const char *fill(struct run *r, const struct node *n, struct job *job, co
     const char *const values[] = {r->options->root, job->tmp, out};
     struct buf filled = {0};
     if (!strstr(text, "${"))
-        return arena_strdup(&job->arena, text); /* the graph may be replaced while the command runs */
+        return arena_strdup(&job->arena,
+                            text); /* the graph may be replaced while the command runs */
     while (*text) {
         size_t i = 0;
         while (i < ARRAY_LEN(names) && !text_starts_with(text, names[i]))
@@ -105,7 +107,8 @@ static void add_default(struct job *job, struct strs *env, const char *name, con
         strs_push(env, arena_printf(&job->arena, "%s=%s", name, value));
 }
 
-/* The whole environment: nothing of the user's gets through. The date is the first that every archive format can hold. */
+/* The whole environment: nothing of the user's gets through. The date is the first that every
+ * archive format can hold. */
 const char *const *run_env(struct run *r, uint32_t node, struct job *job)
 {
     const struct graph *g = run_graph(r);
@@ -132,8 +135,8 @@ static bool is_below(const char *path, const char *folder)
     return !strncmp(path, folder, len) && (path[len] == '/' || path[len] == '\0');
 }
 
-/* A tool outside the system's folders brings its libraries beside it: /opt/x/bin/tool may read /opt/x. Never a folder that holds the
- * project, as a tool in a home directory's bin would. */
+/* A tool outside the system's folders brings its libraries beside it: /opt/x/bin/tool may read
+ * /opt/x. Never a folder that holds the project, as a tool in a home directory's bin would. */
 static const char *tool_prefix(struct run *r, struct arena *arena, const char *path)
 {
     char *bin = os_dirname(arena, path);
@@ -150,7 +153,8 @@ static void read_tools(struct run *r, const struct node *n, struct job *job, str
     const struct graph *g = run_graph(r);
     for (uint32_t i = 0; i < n->tools.len; i++) {
         const struct tool *tool = &g->tools[slice_id(g, n->tools, i)];
-        strs_push(read, tool_prefix(r, &job->arena, absolute(r, &job->arena, graph_text(g, tool->path))));
+        strs_push(read,
+                  tool_prefix(r, &job->arena, absolute(r, &job->arena, graph_text(g, tool->path))));
         for (uint32_t k = 0; k < tool->files.len; k++) {
             const char *file = absolute(r, &job->arena, slice_text(g, tool->files, k));
             strs_push(read, file);
@@ -180,7 +184,8 @@ static void add_reads(struct run *r, const struct node *n, struct job *job, stru
         strs_push(read, absolute(r, &job->arena, slice_text(g, n->reads, i)));
 }
 
-/* Outside the folder of outputs there may be files that no declaration names, and the folder itself holds the engine's state. */
+/* Outside the folder of outputs there may be files that no declaration names, and the folder itself
+ * holds the engine's state. */
 static bool owns_folder(struct run *r, uint32_t node, const char *folder)
 {
     const struct graph *g = run_graph(r);
@@ -192,7 +197,8 @@ static bool owns_folder(struct run *r, uint32_t node, const char *folder)
     return true;
 }
 
-/* A file is reserved, or its folder given where nobody else lives in it: sandbox.h says why there are two ways. */
+/* A file is reserved, or its folder given where nobody else lives in it: sandbox.h says why there
+ * are two ways. */
 static int write_file(struct run *r, const struct node *n, struct job *job, const char *path,
                       struct strs *write, struct err *e)
 {

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* Unknown nodes count as long ones: starting a long one late costs more than starting a short one early. */
+/* Unknown nodes count as long ones: starting a long one late costs more than starting a short one
+ * early. */
 #define UNKNOWN_NS (500 * INT64_C(1000000))
 
 void run_weigh(struct run *r)

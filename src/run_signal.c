@@ -51,7 +51,8 @@ static void interrupt(struct run *r, int signal)
     }
 }
 
-/* Children have groups of their own, so the terminal stops only us: they are stopped and continued from here, and their time-outs stand still. */
+/* Children have groups of their own, so the terminal stops only us: they are stopped and continued
+ * from here, and their time-outs stand still. */
 static void pause_run(struct run *r)
 {
     int64_t paused = os_monotonic_ns();

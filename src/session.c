@@ -281,7 +281,7 @@ struct plan_options session_plan_options(struct session *s)
         .store = s->store,
         .cache = s->cache,
         .machine = s->machine,
-        .device = gpus && strcmp(gpus, "0"),
+        .device = gpus && strcmp(gpus, "0") != 0,
         .admit = admit,
         .admit_ctx = s,
     };

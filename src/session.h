@@ -1,7 +1,8 @@
 /* session: what every verb that looks at a project needs: its root, state, store, graph.
  *
- * Opening a session changes this process's working directory to the root, so that all paths of the project are relative ones from then
- * on. The graph comes from the snapshot while nothing it was made from has changed; else the spakfile is evaluated. Prints nothing.
+ * Opening a session changes this process's working directory to the root, so that all paths of the
+ * project are relative ones from then on. The graph comes from the snapshot while nothing it was
+ * made from has changed; else the spakfile is evaluated. Prints nothing.
  *
  * Life cycle: session_open, session_load, then what the verb does, session_close. */
 #ifndef SPAK_SESSION_H
@@ -24,25 +25,26 @@ struct session_options {
 
 struct session {
     struct arena *arena;
-    char *root;             /* absolute */
-    const char *prefix;     /* where the user stands, relative to the root; "" for the root itself */
-    const char *out_dir;    /* "out" */
-    const char *state_dir;  /* "out/.spak" */
-    struct strs params;     /* sorted, each name once */
+    char *root;            /* absolute */
+    const char *prefix;    /* where the user stands, relative to the root; "" for the root itself */
+    const char *out_dir;   /* "out" */
+    const char *state_dir; /* "out/.spak" */
+    struct strs params;    /* sorted, each name once */
     struct script_options script_options;
     struct store *store;
     struct hash_cache *cache;
     struct graph *graph;
-    struct script *script;  /* NULL: the graph came from the snapshot, Lua was not started */
+    struct script *script; /* NULL: the graph came from the snapshot, Lua was not started */
     struct digest stamp;
     const char *machine;
     const char *why_evaluated; /* NULL when it was not */
     size_t evaluations;
-    int64_t open_ns, load_ns;  /* how long the stages took */
+    int64_t open_ns, load_ns; /* how long the stages took */
     int lock_fd;
 };
 
-int session_open(struct session *s, const struct session_options *o, struct arena *arena, struct err *e);
+int session_open(struct session *s, const struct session_options *o, struct arena *arena,
+                 struct err *e);
 /* Gets the graph, from the snapshot if that still holds. */
 int session_load(struct session *s, struct err *e);
 /* Evaluates the spakfile whatever the snapshot says; the graph before is freed. */
@@ -52,8 +54,8 @@ int session_save(struct session *s, struct err *e);
 /* Writes the stat cache back and gives everything up. */
 int session_close(struct session *s, struct err *e);
 
-/* session_target.c: the nodes that names on a command line stand for: a node, a file that one makes, or the end of either where only one fits. No names:
- * the default targets. */
+/* session_target.c: the nodes that names on a command line stand for: a node, a file that one
+ * makes, or the end of either where only one fits. No names: the default targets. */
 int session_targets(struct session *s, const struct strs *names, struct ids *out, struct err *e);
 
 /* What a plan needs to know of this session. */
@@ -62,10 +64,13 @@ struct plan_options session_plan_options(struct session *s);
 int session_driver(void *ctx, struct graph **graph, uint32_t node, const struct outcome *outcomes,
                    const struct ids *answered, struct ids *asked, bool *done, struct err *e);
 
-/* session_recover.c: removes what a killed spak left half-written below out/: temporary folders and files that were to be renamed. */
+/* session_recover.c: removes what a killed spak left half-written below out/: temporary folders and
+ * files that were to be renamed. */
 int session_recover(struct session *s, struct err *e);
 
-/* session_sweep.c: removes outputs below out/ that nodes made which no longer exist. `removed` gets their paths. */
-int session_sweep(struct session *s, const struct outcome *outcomes, struct strs *removed, struct err *e);
+/* session_sweep.c: removes outputs below out/ that nodes made which no longer exist. `removed` gets
+ * their paths. */
+int session_sweep(struct session *s, const struct outcome *outcomes, struct strs *removed,
+                  struct err *e);
 
 #endif

@@ -8,7 +8,8 @@ static bool is_unfinished(const char *name)
     return text_starts_with(name, OS_TEMP_PREFIX);
 }
 
-static int recover_folder(struct session *s, const char *folder, struct strs *folders, struct err *e)
+static int recover_folder(struct session *s, const char *folder, struct strs *folders,
+                          struct err *e)
 {
     struct strs names = {0};
     int rc = os_list(folder, s->arena, &names, e);

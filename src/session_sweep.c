@@ -3,8 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The value "outputs" of the store lists what the graph of the last build makes: `path`, tab, `node`, tab, the driver that asked for the
- * node or nothing. What stands there and not in the graph of today was made by us for a declaration that is gone. */
+/* The value "outputs" of the store lists what the graph of the last build makes: `path`, tab,
+ * `node`, tab, the driver that asked for the node or nothing. What stands there and not in the
+ * graph of today was made by us for a declaration that is gone. */
 #define LIST_NAME "outputs"
 
 struct made {
@@ -29,13 +30,14 @@ static void list_outputs(const struct graph *g, struct buf *out)
         const struct node *n = &g->nodes[i];
         bool asked = (n->flags & NODE_ASKED) && n->driver < g->node_count;
         for (uint32_t k = 0; k < n->outputs.len; k++)
-            buf_addf(out, "%s\t%s\t%s\n", artifact_path(g, slice_id(g, n->outputs, k)), node_name(g, i),
-                     asked ? node_name(g, n->driver) : "");
+            buf_addf(out, "%s\t%s\t%s\n", artifact_path(g, slice_id(g, n->outputs, k)),
+                     node_name(g, i), asked ? node_name(g, n->driver) : "");
     }
 }
 
 /* A driver that did not run today may still ask for what it asked for before. */
-static bool may_be_asked(const struct session *s, const struct outcome *outcomes, const struct made *m)
+static bool may_be_asked(const struct session *s, const struct outcome *outcomes,
+                         const struct made *m)
 {
     uint32_t driver = *m->driver ? graph_find_node(s->graph, m->driver) : GRAPH_NONE;
     return driver != GRAPH_NONE && outcomes[driver].status != STATUS_RAN;
@@ -45,8 +47,8 @@ static bool is_gone(const struct session *s, const struct outcome *outcomes, con
 {
     uint32_t artifact = graph_find_artifact(s->graph, m->path);
     bool declared = artifact != GRAPH_NONE;
-    return !declared && text_starts_with(m->path, "out/") && !text_starts_with(m->path, "out/.spak") &&
-           !may_be_asked(s, outcomes, m);
+    return !declared && text_starts_with(m->path, "out/") &&
+           !text_starts_with(m->path, "out/.spak") && !may_be_asked(s, outcomes, m);
 }
 
 /* Only what is on disk as we left it is ours to remove. */
@@ -59,7 +61,7 @@ static int is_ours(struct session *s, const struct made *m, bool *ours, struct e
     if (store_get_node(s->store, m->node, s->arena, &state, &found, e) < 0)
         return -1;
     for (size_t i = 0; found && i < state.record.output_count; i++) {
-        if (strcmp(state.record.outputs[i].path, m->path))
+        if (strcmp(state.record.outputs[i].path, m->path) != 0)
             continue;
         if (hash_cache_digest(s->cache, m->path, &now, &exists, e) < 0)
             return -1;
@@ -85,7 +87,8 @@ static int sweep_list(struct session *s, const struct outcome *outcomes, struct 
     return 0;
 }
 
-int session_sweep(struct session *s, const struct outcome *outcomes, struct strs *removed, struct err *e)
+int session_sweep(struct session *s, const struct outcome *outcomes, struct strs *removed,
+                  struct err *e)
 {
     struct buf before = {0}, now = {0};
     bool found = false;

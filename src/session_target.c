@@ -73,7 +73,8 @@ static int unknown(const struct session *s, const char *name, bool source, struc
     return near ? err_hint(e, "did you mean %s?", near) : -1;
 }
 
-static int ambiguous(const struct session *s, const char *name, const struct ids *found, struct err *e)
+static int ambiguous(const struct session *s, const char *name, const struct ids *found,
+                     struct err *e)
 {
     err_set(e, ERR_U102, "%s could be any of %zu nodes", name, found->len);
     for (size_t i = 0; i < found->len && i < 6; i++)
@@ -100,7 +101,6 @@ static int resolve(const struct session *s, const char *name, struct ids *out, s
     ids_release(&found);
     return rc;
 }
-
 
 /* No default: everything that the spakfile itself declares, except the tests. */
 static void add_defaults(const struct graph *g, struct ids *out)

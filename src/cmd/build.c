@@ -38,7 +38,8 @@ static void dry_run(struct cmd_context *c, const struct build_report *report)
         puts("nothing to do");
 }
 
-static int build(struct cmd_context *c, struct session *s, struct build_report *report, struct err *e)
+static int build(struct cmd_context *c, struct session *s, struct build_report *report,
+                 struct err *e)
 {
     struct build_options o;
     if (project_build_options(c, &o, e) < 0 || build_plan(s, &o, &c->args, report, e) < 0)
@@ -53,7 +54,8 @@ static int build(struct cmd_context *c, struct session *s, struct build_report *
     if (rc < 0)
         return -1;
     c->status = build_status(report);
-    for (size_t i = 0; i < report->roots.len && c->status == 0 && !c->json && !cmd_flag(c, "quiet"); i++)
+    for (size_t i = 0; i < report->roots.len && c->status == 0 && !c->json && !cmd_flag(c, "quiet");
+         i++)
         show_target(s, report->roots.at[i]);
     project_tell(c, s, report);
     return 0;
@@ -79,12 +81,18 @@ static const struct cmd_option options[] = {
     {0},
 };
 static const char *const examples[] = {
-    "spak build", "build the default targets",
-    "spak build fmha", "build a target and commit its trace to the branch spak/fmha",
-    "spak build out/hello.o", "build one file",
-    "spak build -n", "say what would run, and why",
-    "spak build -k -j4", "four commands at once, and go on after a failure",
-    "spak build -D debug=1", "set a parameter that the spakfile reads",
+    "spak build",
+    "build the default targets",
+    "spak build fmha",
+    "build a target and commit its trace to the branch spak/fmha",
+    "spak build out/hello.o",
+    "build one file",
+    "spak build -n",
+    "say what would run, and why",
+    "spak build -k -j4",
+    "four commands at once, and go on after a failure",
+    "spak build -D debug=1",
+    "set a parameter that the spakfile reads",
     NULL,
 };
 
@@ -92,10 +100,14 @@ const struct cmd cmd_build = {
     .name = "build",
     .summary = "build targets, and commit a trace of it",
     .usage = "[OPTION]... [TARGET|FILE|NODE]...",
-    .text = "Builds what is named, or the default targets: runs the commands whose inputs, arguments or tools have changed, restores what was "
-            "built before in the same way, and leaves the rest alone. A name may be a target, a node or a file; its end is enough "
-            "where only one fits.\n\nAfterwards each named target gets a commit on its branch spak/TARGET that holds what was run, with what, "
-            "and what came of it.\n\nExit status: 0 done, 1 a node failed, 2 wrong usage or spakfile, 3 an invariant or the protocol refused, 130 interrupted.",
+    .text = "Builds what is named, or the default targets: runs the commands whose inputs, "
+            "arguments or tools have changed, restores what was "
+            "built before in the same way, and leaves the rest alone. A name may be a target, a "
+            "node or a file; its end is enough "
+            "where only one fits.\n\nAfterwards each named target gets a commit on its branch "
+            "spak/TARGET that holds what was run, with what, "
+            "and what came of it.\n\nExit status: 0 done, 1 a node failed, 2 wrong usage or "
+            "spakfile, 3 an invariant or the protocol refused, 130 interrupted.",
     .options = options,
     .examples = examples,
     .run = run,

@@ -122,7 +122,8 @@ static int take_letters(struct words *w, struct err *e)
     return 0;
 }
 
-int cmd_parse(const struct cmd *cmd, int argc, char *const *argv, struct cmd_context *c, struct err *e)
+int cmd_parse(const struct cmd *cmd, int argc, char *const *argv, struct cmd_context *c,
+              struct err *e)
 {
     struct words w = {.cmd = cmd, .argc = argc, .argv = argv, .c = c};
     bool only_operands = false;

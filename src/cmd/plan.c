@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* "out/app: out/a.o may change", then what lies behind it, one line each, down to the change itself. */
+/* "out/app: out/a.o may change", then what lies behind it, one line each, down to the change
+ * itself. */
 static void print_chain(const struct plan *plan, uint32_t node)
 {
     const struct graph *g = plan->graph;
@@ -30,20 +31,21 @@ static void print_text(struct cmd_context *c, const struct plan *plan)
         if (cmd_flag(c, "why"))
             print_chain(plan, node);
     }
-    printf("%zu to run, %zu may have to run, %zu to restore, %zu up to date\n", plan_count(plan, PLAN_RUN),
-           plan_count(plan, PLAN_MAYBE), plan_count(plan, PLAN_RESTORE), plan_count(plan, PLAN_CLEAN));
+    printf("%zu to run, %zu may have to run, %zu to restore, %zu up to date\n",
+           plan_count(plan, PLAN_RUN), plan_count(plan, PLAN_MAYBE), plan_count(plan, PLAN_RESTORE),
+           plan_count(plan, PLAN_CLEAN));
 }
 
 static void print_json(const struct plan *plan)
 {
     json_t *nodes = plan_to_json(plan), *node;
     size_t i;
-    json_array_foreach(nodes, i, node)
-        project_print_json(json_incref(node));
+    json_array_foreach(nodes, i, node) project_print_json(json_incref(node));
     json_decref(nodes);
 }
 
-static int plan(struct cmd_context *c, struct session *s, struct build_report *report, struct err *e)
+static int plan(struct cmd_context *c, struct session *s, struct build_report *report,
+                struct err *e)
 {
     struct build_options o = {.force = cmd_flag(c, "force")};
     if (build_plan(s, &o, &c->args, report, e) < 0)
@@ -75,9 +77,12 @@ static const struct cmd_option options[] = {
     {0},
 };
 static const char *const examples[] = {
-    "spak plan", "what a build would do now",
-    "spak plan --why fmha", "why each node of fmha would run",
-    "spak plan --json", "one object a node, for programs",
+    "spak plan",
+    "what a build would do now",
+    "spak plan --why fmha",
+    "why each node of fmha would run",
+    "spak plan --json",
+    "one object a node, for programs",
     NULL,
 };
 
@@ -85,7 +90,8 @@ const struct cmd cmd_plan = {
     .name = "plan",
     .summary = "say what a build would run, and why",
     .usage = "[OPTION]... [TARGET|FILE|NODE]...",
-    .text = "Decides as a build would, and runs nothing. A node is to run, to be restored from the store, or may have to run: then something it depends "
+    .text = "Decides as a build would, and runs nothing. A node is to run, to be restored from the "
+            "store, or may have to run: then something it depends "
             "on has to run first, and if that comes out the same, the node is left alone.",
     .options = options,
     .examples = examples,

@@ -32,13 +32,13 @@ static void say_waiting(void *ctx, const char *who)
 
 static void tell_graph(const struct session *s)
 {
-    project_print_json(json_pack("{s:s, s:I, s:I, s:b}", "event", "graph", "nodes",
-                                 (json_int_t)s->graph->node_count, "artifacts",
-                                 (json_int_t)s->graph->artifact_count, "evaluated",
-                                 s->evaluations > 0));
+    project_print_json(json_pack(
+        "{s:s, s:I, s:I, s:b}", "event", "graph", "nodes", (json_int_t)s->graph->node_count,
+        "artifacts", (json_int_t)s->graph->artifact_count, "evaluated", s->evaluations > 0));
 }
 
-int project_open(struct cmd_context *c, const char *verb, bool lock, struct session *s, struct err *e)
+int project_open(struct cmd_context *c, const char *verb, bool lock, struct session *s,
+                 struct err *e)
 {
     struct strs params = {0};
     cmd_values(c, "define", &params);
@@ -99,7 +99,8 @@ struct console *project_console(struct cmd_context *c, struct build_options *o)
     o->event = console_event;
     o->event_ctx = console;
     if (o->sandbox && sandbox_supported(NULL) == SANDBOX_NONE && !c->json)
-        fputs("spak: warning: this kernel has no Landlock: commands run without a sandbox\n", stderr);
+        fputs("spak: warning: this kernel has no Landlock: commands run without a sandbox\n",
+              stderr);
     return console;
 }
 
@@ -143,19 +144,21 @@ static void tell_stats(const struct session *s, const struct build_report *repor
             "spak: lua evaluated: %s%s%s\n"
             "spak: files hashed: %zu; nodes: %u\n"
             "spak: open %.1f ms, load %.1f ms, plan %.1f ms, run %.1f ms, trace %.1f ms\n",
-            s->evaluations ? "yes, " : "no", s->evaluations && s->why_evaluated ? s->why_evaluated : "",
+            s->evaluations ? "yes, " : "no",
+            s->evaluations && s->why_evaluated ? s->why_evaluated : "",
             s->evaluations && !s->why_evaluated ? "asked to" : "", hash_cache_misses(s->cache),
-            s->graph->node_count, ms(s->open_ns), ms(s->load_ns), ms(report->plan_ns), ms(report->run_ns),
-            ms(report->trace_ns));
+            s->graph->node_count, ms(s->open_ns), ms(s->load_ns), ms(report->plan_ns),
+            ms(report->run_ns), ms(report->trace_ns));
 }
 
 static void tell_stats_json(const struct session *s, const struct build_report *report)
 {
-    project_print_json(json_pack(
-        "{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "event", "stats", "evaluated", s->evaluations > 0,
-        "files_hashed", (json_int_t)hash_cache_misses(s->cache), "open_ns", (json_int_t)s->open_ns,
-        "load_ns", (json_int_t)s->load_ns, "plan_ns", (json_int_t)report->plan_ns, "run_ns",
-        (json_int_t)report->run_ns, "trace_ns", (json_int_t)report->trace_ns));
+    project_print_json(
+        json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "event", "stats", "evaluated",
+                  s->evaluations > 0, "files_hashed", (json_int_t)hash_cache_misses(s->cache),
+                  "open_ns", (json_int_t)s->open_ns, "load_ns", (json_int_t)s->load_ns, "plan_ns",
+                  (json_int_t)report->plan_ns, "run_ns", (json_int_t)report->run_ns, "trace_ns",
+                  (json_int_t)report->trace_ns));
 }
 
 void project_tell(struct cmd_context *c, const struct session *s, const struct build_report *report)
@@ -169,5 +172,6 @@ void project_tell(struct cmd_context *c, const struct session *s, const struct b
     else if (cmd_flag(c, "stats"))
         tell_stats(s, report);
     if (c->json)
-        project_print_json(json_pack("{s:s, s:i}", "event", "done", "status", build_status(report)));
+        project_print_json(
+            json_pack("{s:s, s:i}", "event", "done", "status", build_status(report)));
 }

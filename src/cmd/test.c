@@ -17,7 +17,8 @@ static void add_reach(const struct plan *plan, const struct outcome *outcomes, s
         const struct outcome *o = &outcomes[node];
         if (!(plan->graph->nodes[node].flags & NODE_TEST))
             continue;
-        bool good = o->status == STATUS_RAN || o->status == STATUS_CLEAN || o->status == STATUS_RESTORED;
+        bool good =
+            o->status == STATUS_RAN || o->status == STATUS_CLEAN || o->status == STATUS_RESTORED;
         if (o->status == STATUS_DEFERRED || (o->record && o->record->exit_code == SKIPPED_EXIT))
             t->skipped++;
         else if (good)
@@ -31,8 +32,8 @@ static void tell(struct cmd_context *c, const struct tally *t)
 {
     if (c->json) {
         project_print_json(json_pack("{s:s, s:I, s:I, s:I}", "event", "tests", "passed",
-                                     (json_int_t)t->passed, "failed", (json_int_t)t->failed, "skipped",
-                                     (json_int_t)t->skipped));
+                                     (json_int_t)t->passed, "failed", (json_int_t)t->failed,
+                                     "skipped", (json_int_t)t->skipped));
         return;
     }
     printf("%zu passed, %zu failed", t->passed, t->failed);
@@ -41,7 +42,8 @@ static void tell(struct cmd_context *c, const struct tally *t)
     putchar('\n');
 }
 
-static int test(struct cmd_context *c, struct session *s, struct build_report *report, struct err *e)
+static int test(struct cmd_context *c, struct session *s, struct build_report *report,
+                struct err *e)
 {
     struct build_options o;
     struct tally tally = {0};
@@ -81,9 +83,12 @@ static const struct cmd_option options[] = {
     {0},
 };
 static const char *const examples[] = {
-    "spak test", "run every test that something has changed for",
-    "spak test unit/key", "run one",
-    "spak test -B", "run all of them again",
+    "spak test",
+    "run every test that something has changed for",
+    "spak test unit/key",
+    "run one",
+    "spak test -B",
+    "run all of them again",
     NULL,
 };
 
@@ -91,8 +96,10 @@ const struct cmd cmd_test = {
     .name = "test",
     .summary = "run the tests, and count them",
     .usage = "[OPTION]... [TEST]...",
-    .text = "Builds the target test, or the tests named, and goes on after a failure. A test that passed before with the same inputs has passed and is not "
-            "run again. The last line counts: passed, failed, skipped (exit status 77: something it needs is not here).",
+    .text = "Builds the target test, or the tests named, and goes on after a failure. A test that "
+            "passed before with the same inputs has passed and is not "
+            "run again. The last line counts: passed, failed, skipped (exit status 77: something "
+            "it needs is not here).",
     .options = options,
     .examples = examples,
     .run = run,

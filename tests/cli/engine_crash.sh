@@ -1,5 +1,6 @@
 #!/bin/sh
 # kill -9 at random instants, and what is left behind.
+# shellcheck disable=SC2016
 . "$(dirname "$0")/lib.sh"
 fault=$(cd "$(dirname "$0")/../fault" && pwd)
 

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Drivers: nodes that ask for more nodes while the run is on, and what is replayed of them.
+# shellcheck disable=SC2016
 . "$(dirname "$0")/lib.sh"
 
 # Halves an interval until it is small: each question depends on the answer to the one before.

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Commands that fail, hang, flood, read or write what they should not; Ctrl-C and time-outs.
+# shellcheck disable=SC2016
 . "$(dirname "$0")/lib.sh"
 
 # Starts spak in the background as a process that Ctrl-C reaches (a shell makes its background jobs deaf to it).

@@ -1,5 +1,6 @@
 #!/bin/sh
 # How many commands run at once: -j, pools, what measures, GNU make's jobserver on both sides; and one build at a time.
+# shellcheck disable=SC2016
 . "$(dirname "$0")/lib.sh"
 
 # A command that says how many of its like ran at the same time: busy NAME writes the most it saw to out/NAME.

@@ -22,7 +22,7 @@ for project in disturbed calm; do
 done
 
 build() {
-    "$SPAK" build --no-trace -q -j4 "$@" >"$scratch/log" 2>&1 </dev/null
+    "$SPAK" build --no-trace -q -j4 >"$scratch/log" 2>&1 </dev/null
 }
 
 lost() {

@@ -9,14 +9,15 @@
 
 #include <cmocka.h>
 
-/* A bench that measures under a guide and two proofs; a test forges one part before the graph is frozen. */
+/* A bench that measures under a guide and two proofs; a test forges one part before the graph is
+ * frozen. */
 struct world {
     char dir[64];
     struct arena arena;
     struct hash_cache *cache;
     struct graph *graph;
-    const char *guide, *guide_kind;   /* guide NULL: the bench names none */
-    const char *proof_kind, *prover;  /* prover NULL: the proof is a source */
+    const char *guide, *guide_kind;  /* guide NULL: the bench names none */
+    const char *proof_kind, *prover; /* prover NULL: the proof is a source */
     enum node_action proof_action;
 };
 
@@ -59,10 +60,11 @@ static void release(struct world *w)
     arena_release(&w->arena);
 }
 
-static void add(struct graph_builder *b, const char *name, const char *kind, enum node_action action,
-                const char *program, const char *output)
+static void add(struct graph_builder *b, const char *name, const char *kind,
+                enum node_action action, const char *program, const char *output)
 {
-    struct node_decl d = {.name = name, .kind = kind, .doc = "", .action = action, .text = "x", .driver = GRAPH_NONE};
+    struct node_decl d = {
+        .name = name, .kind = kind, .doc = "", .action = action, .text = "x", .driver = GRAPH_NONE};
     struct err e = {0};
     d.place = (struct place){"spakfile", 5, 1};
     strs_push(&d.outputs, output);
@@ -78,8 +80,13 @@ static void add(struct graph_builder *b, const char *name, const char *kind, enu
 
 static void add_bench(struct graph_builder *b, const char *guide)
 {
-    struct node_decl d = {.name = "bench", .kind = "bench", .doc = "", .action = NODE_COMMAND,
-                          .flags = NODE_MEASURES, .guide = guide, .driver = GRAPH_NONE};
+    struct node_decl d = {.name = "bench",
+                          .kind = "bench",
+                          .doc = "",
+                          .action = NODE_COMMAND,
+                          .flags = NODE_MEASURES,
+                          .guide = guide,
+                          .driver = GRAPH_NONE};
     struct err e = {0};
     d.place = (struct place){"spakfile", 9, 1};
     strs_push(&d.outputs, "out/time.json");
@@ -114,7 +121,8 @@ static const char *admit(struct world *w)
     const char *token = NULL;
     if (!w->graph)
         freeze(w);
-    ok(gate_admit(w->graph, graph_find_node(w->graph, "bench"), w->cache, &w->arena, &token, &e), &e);
+    ok(gate_admit(w->graph, graph_find_node(w->graph, "bench"), w->cache, &w->arena, &token, &e),
+       &e);
     assert_int_equal(strlen(token), DIGEST_HEX_LEN);
     return token;
 }
@@ -126,7 +134,9 @@ static void assert_refused(struct world *w, enum err_code code, const char *what
     const char *token = NULL;
     if (!w->graph)
         freeze(w);
-    assert_int_equal(gate_admit(w->graph, graph_find_node(w->graph, "bench"), w->cache, &w->arena, &token, &e), -1);
+    assert_int_equal(
+        gate_admit(w->graph, graph_find_node(w->graph, "bench"), w->cache, &w->arena, &token, &e),
+        -1);
     assert_string_equal(err_info(e.code)->id, err_info(code)->id);
     assert_int_equal(err_class(&e), ERR_PROTOCOL);
     if (!strstr(e.message, what))
@@ -261,7 +271,8 @@ static void test_proof_that_is_not_verified(void **state)
 
 static void test_proof_that_cannot_be_read(void **state)
 {
-    static const char *const broken[] = {"", "not json", "[]", "{}", "{\"status\":1}", "{\"verified\":true}"};
+    static const char *const broken[] = {"",   "not json",       "[]",
+                                         "{}", "{\"status\":1}", "{\"verified\":true}"};
     struct world w;
     struct err e = {0};
     (void)state;

@@ -44,9 +44,9 @@ static void init(struct fixture *f)
 static void release(struct fixture *f)
 {
     struct node_decl *n = &f->node;
-    struct strs *const lists[] = {&n->argv,    &n->env,     &n->params, &n->facts, &n->tools,
-                                  &n->inputs,  &n->order_only, &n->members, &n->outputs, &n->reads,
-                                  &n->proofs};
+    struct strs *const lists[] = {&n->argv,    &n->env,    &n->params,     &n->facts,
+                                  &n->tools,   &n->inputs, &n->order_only, &n->members,
+                                  &n->outputs, &n->reads,  &n->proofs};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         strs_release(lists[i]);
     ids_release(&n->output_flags);
@@ -82,14 +82,16 @@ static int content_digest(void *ctx, uint32_t artifact, struct digest *out, stru
     return 0;
 }
 
-static const char *explain(struct fixture *f, struct arena *arena, const char *token, const char *machine)
+static const char *explain(struct fixture *f, struct arena *arena, const char *token,
+                           const char *machine)
 {
     struct key_lookups lookups = {content_digest, f, token, machine};
     struct buf text = {0};
     struct err e = {0};
     if (!f->graph)
         freeze(f);
-    assert_int_equal(key_explain(f->graph, graph_find_node(f->graph, f->node.name), &lookups, &text, &e), 0);
+    assert_int_equal(
+        key_explain(f->graph, graph_find_node(f->graph, f->node.name), &lookups, &text, &e), 0);
     char *kept = arena_strdup(arena, text.ptr);
     buf_release(&text);
     return kept;
@@ -102,7 +104,8 @@ static struct digest base(struct fixture *f)
     struct err e = {0};
     if (!f->graph)
         freeze(f);
-    assert_int_equal(key_base(f->graph, graph_find_node(f->graph, f->node.name), &lookups, &d, &e), 0);
+    assert_int_equal(key_base(f->graph, graph_find_node(f->graph, f->node.name), &lookups, &d, &e),
+                     0);
     return d;
 }
 
@@ -150,7 +153,7 @@ static void test_lines_are_sorted_by_key(void **state)
 
 static void test_explanation_names_everything(void **state)
 {
-    static const char *const lines[] = {"argv ${tool} cc\n", "argv -c\n",       "env LANG C\n",
+    static const char *const lines[] = {"argv ${tool} cc\n",  "argv -c\n",      "env LANG C\n",
                                         "fact arch x86_64\n", "in a.c ",        "in b.h ",
                                         "kind cc\n",          "out out/a.o\n",  "param opt 2\n",
                                         "depfile out/a.d\n",  "flag network\n", " gcc 12\n"};
@@ -245,8 +248,8 @@ static void change_reads(struct fixture *f)
 static void test_what_changes_the_key(void **state)
 {
     static void (*const changes[])(struct fixture *) = {
-        change_input, change_tool, change_version, change_kind,  change_soft_fail,
-        change_dir,   change_folder, change_param, change_fact, change_reads};
+        change_input, change_tool,   change_version, change_kind, change_soft_fail,
+        change_dir,   change_folder, change_param,   change_fact, change_reads};
     struct fixture f, same;
     (void)state;
     init(&f);
@@ -277,7 +280,8 @@ static void test_what_leaves_the_key_alone(void **state)
     g.node.doc = "prose";
     g.node.place = (struct place){"other", 9, 9};
     g.node.timeout_ms = 1000;
-    g.node.flags = NODE_TARGET | NODE_DEFAULT | NODE_TEST | NODE_CONSOLE | NODE_JOBSERVER | NODE_ALWAYS;
+    g.node.flags =
+        NODE_TARGET | NODE_DEFAULT | NODE_TEST | NODE_CONSOLE | NODE_JOBSERVER | NODE_ALWAYS;
     PUSH(&g.node.order_only, "later");
     struct digest a = base(&f), b = base(&g);
     assert_true(digest_equal(&a, &b));
@@ -369,13 +373,16 @@ static void test_differences_in_words(void **state)
         {"argv a\nargv b\n", "argv b\nargv a\n", "order of arguments changed"},
         {"param n 1\n", "param n 2\n", "parameter n changed from 1 to 2"},
         {"env A x\n", "env A y\n", "variable A changed from x to y"},
-        {"tool cc " H0 " gcc 12\n", "tool cc " H1 " gcc 13\n", "tool cc changed from gcc 12 to gcc 13"},
+        {"tool cc " H0 " gcc 12\n", "tool cc " H1 " gcc 13\n",
+         "tool cc changed from gcc 12 to gcc 13"},
         {"tool cc " H0 " gcc 12\n", "tool cc " H1 " gcc 12\n", "tool cc changed"},
         {"text " H0 "\n", "text " H1 "\n", "text changed"},
         {"token aa\n", "token bb\n", "token of the lease changed"},
         {"machine a\n", "machine b\n", "machine changed"},
-        {"in a.c " H0 "\nin b.c " H0 "\n", "in a.c " H1 "\nin b.c " H1 "\n", "input a.c changed (and 1 more)"},
-        {"argv -O2\nin a.c " H0 "\n", "argv -O3\nin a.c " H1 "\n", "input a.c changed (and 2 more)"},
+        {"in a.c " H0 "\nin b.c " H0 "\n", "in a.c " H1 "\nin b.c " H1 "\n",
+         "input a.c changed (and 1 more)"},
+        {"argv -O2\nin a.c " H0 "\n", "argv -O3\nin a.c " H1 "\n",
+         "input a.c changed (and 2 more)"},
     };
     struct arena arena = {0};
     (void)state;

@@ -11,7 +11,8 @@
 
 #include <cmocka.h>
 
-/* A world: a folder with sources, a store and a graph. Nodes "run" by world_run, which writes outputs and records as the run stage does. */
+/* A world: a folder with sources, a store and a graph. Nodes "run" by world_run, which writes
+ * outputs and records as the run stage does. */
 struct world {
     char dir[512];
     struct arena arena;
@@ -74,7 +75,8 @@ static void close_world(struct world *w)
 /* "out/a.o <- a.c b.h": a command with one output and these inputs. */
 static struct node_decl decl(const char *output, const char *inputs, struct arena *arena)
 {
-    struct node_decl d = {.name = output, .kind = "node", .doc = "", .action = NODE_COMMAND, .driver = GRAPH_NONE};
+    struct node_decl d = {
+        .name = output, .kind = "node", .doc = "", .action = NODE_COMMAND, .driver = GRAPH_NONE};
     struct str rest = str_of(inputs), word;
     d.place = (struct place){"spakfile", 7, 1};
     while (str_split(&rest, ' ', &word))
@@ -88,7 +90,8 @@ static struct node_decl decl(const char *output, const char *inputs, struct aren
 
 static void release_decl(struct node_decl *d)
 {
-    struct strs *const lists[] = {&d->argv, &d->inputs, &d->outputs, &d->members, &d->proofs, &d->order_only, &d->params};
+    struct strs *const lists[] = {&d->argv,   &d->inputs,     &d->outputs, &d->members,
+                                  &d->proofs, &d->order_only, &d->params};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         strs_release(lists[i]);
 }
@@ -136,7 +139,8 @@ static const struct plan_entry *entry(struct world *w, const char *name)
     return &w->plan->entries[node(w, name)];
 }
 
-static void assert_verdict(struct world *w, const char *name, enum plan_verdict verdict, const char *why)
+static void assert_verdict(struct world *w, const char *name, enum plan_verdict verdict,
+                           const char *why)
 {
     const struct plan_entry *x = entry(w, name);
     if (x->verdict != verdict)
@@ -148,7 +152,8 @@ static void assert_verdict(struct world *w, const char *name, enum plan_verdict 
         assert_null(x->why);
 }
 
-/* What a run does with a node: its output gets `content`, and the record is written; `dep` is a discovered input. */
+/* What a run does with a node: its output gets `content`, and the record is written; `dep` is a
+ * discovered input. */
 static void made(struct world *w, const char *name, const char *content, const char *dep)
 {
     struct err e = {0};
@@ -473,8 +478,8 @@ struct gate {
     size_t calls;
 };
 
-static int admit(void *ctx, const struct graph *g, uint32_t id, struct arena *arena, const char **token,
-                 struct err *e)
+static int admit(void *ctx, const struct graph *g, uint32_t id, struct arena *arena,
+                 const char **token, struct err *e)
 {
     struct gate *gate = ctx;
     (void)g;
@@ -556,7 +561,8 @@ static void driver_world(struct world *w)
 {
     open_world(w);
     put("a.c", "");
-    struct node_decl d = {.name = "tune", .kind = "tune", .doc = "", .action = NODE_DRIVER, .driver = 0};
+    struct node_decl d = {
+        .name = "tune", .kind = "tune", .doc = "", .action = NODE_DRIVER, .driver = 0};
     strs_push(&d.inputs, "a.c");
     add(w, &d);
     d = decl("out/one", "a.c", &w->arena);
@@ -661,7 +667,8 @@ static void test_group_takes_its_members(void **state)
     open_world(&w);
     put("a.c", "");
     command(&w, "out/a.o", "a.c");
-    struct node_decl d = {.name = "all", .kind = "target", .doc = "", .action = NODE_GROUP, .driver = GRAPH_NONE};
+    struct node_decl d = {
+        .name = "all", .kind = "target", .doc = "", .action = NODE_GROUP, .driver = GRAPH_NONE};
     strs_push(&d.members, "out/a.o");
     add(&w, &d);
     freeze(&w);
@@ -684,9 +691,10 @@ static void test_json(void **state)
     plan(&w, "out/app");
     json_t *list = plan_to_json(w.plan);
     json_compact(list, &text);
-    assert_string_equal(text.ptr, "[{\"node\":\"out/a.o\",\"verdict\":\"run\",\"why\":\"input a.c changed\"},"
-                                  "{\"cause\":\"out/a.o\",\"node\":\"out/app\",\"verdict\":\"maybe\","
-                                  "\"why\":\"out/a.o may change\"}]");
+    assert_string_equal(text.ptr,
+                        "[{\"node\":\"out/a.o\",\"verdict\":\"run\",\"why\":\"input a.c changed\"},"
+                        "{\"cause\":\"out/a.o\",\"node\":\"out/app\",\"verdict\":\"maybe\","
+                        "\"why\":\"out/a.o may change\"}]");
     json_decref(list);
     buf_release(&text);
     close_world(&w);
