@@ -1,9 +1,9 @@
 /* reference.cu: attention in fp64, element by element, as the definition says it.
  *
- * Q and O [B, Sq, Hq, D], K and V [B, Skv, Hkv, D] in two-byte floats, LSE [B, Hq, Sq] in fp32; dims
- * are B, Hq, Hkv, Sq, Skv, D, causal. Query head h reads key head h / (Hq / Hkv); with causal query
- * i sees key j if j <= i + Skv - Sq. A row that sees no key answers O = 0, LSE = -inf. Output 0 is
- * O, output 1 is LSE.
+ * Q and O [B, Sq, Hq, D], K and V [B, Skv, Hkv, D] in two-byte floats, LSE [B, Hq, Sq] in fp32;
+ * dims are B, Hq, Hkv, Sq, Skv, D, causal. Query head h reads key head h / (Hq / Hkv); with causal
+ * query i sees key j if j <= i + Skv - Sq. A row that sees no key answers O = 0, LSE = -inf. Output
+ * 0 is O, output 1 is LSE.
  *
  * Two passes over the keys, no state carried between tiles. One block an element, any number of
  * threads that is a power of two up to 1024. */
@@ -91,8 +91,8 @@ extern "C" __global__ void reference_at(const long long *dims, const void *const
         return;
     long long Hq = dims[1], Sq = dims[3], D = dims[5], at = index[blockIdx.x];
     long long c = output == 0 ? at % D : 0, line = output == 0 ? at / D : at;
-    long long i = output == 0 ? line / Hq % Sq : line % Sq, h = output == 0 ? line % Hq : line / Sq % Hq,
-              b = line / Hq / Sq;
+    long long i = output == 0 ? line / Hq % Sq : line % Sq,
+              h = output == 0 ? line % Hq : line / Sq % Hq, b = line / Hq / Sq;
     struct row r = row_of(dims, inputs, b, h, i);
     double top = -INFINITY, size = 0, sum = 0, out = 0, weight = 0;
     for (long long j = threadIdx.x; j < r.seen; j += blockDim.x)

@@ -1,7 +1,7 @@
 /* reference.cu: the matrix product in fp64, element by element, as the definition says it.
  *
- * C [M, N] = A [M, K] B, everything row-major; dims are M, N, K, b_layout. With b_layout 0 B is held
- * as [N, K], with 1 as [K, N]. Products of two-byte floats are exact in fp64.
+ * C [M, N] = A [M, K] B, everything row-major; dims are M, N, K, b_layout. With b_layout 0 B is
+ * held as [N, K], with 1 as [K, N]. Products of two-byte floats are exact in fp64.
  *
  * One block an element, any number of threads that is a power of two up to 1024. */
 #ifdef TYPE_F16

@@ -1,0 +1,132 @@
+#!/bin/sh
+# spak-gpu says what is wrong with a specification anywhere; on a machine with a device it rejects every cheat of tests/cheats/gpu, each for
+# its own reason, and passes the honest candidate. SPAK_GPU_CUBINS: a folder with the cheats compiled already, for a machine without nvcc.
+set -eu
+runner=${SPAK_GPU:?the path of spak-gpu}
+here=$(cd "$(dirname "$0")" && pwd)
+cheats=$here/../cheats/gpu
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cubins=${SPAK_GPU_CUBINS:-$dir}
+arch=${SPAK_GPU_ARCH:-90}
+
+fail() {
+    echo "FAIL: $*" >&2
+    [ ! -f "$dir/log" ] || cat "$dir/log" >&2
+    [ ! -f "$dir/out.json" ] || cat "$dir/out.json" >&2
+    exit 1
+}
+
+# The launches of scale on its two shapes.
+launch='"launch": [{"grid": [2048], "block": [256], "smem": 1024, "args": [{"buffer": "x"}, {"buffer": "y"}, {"i64": 524287}]},
+                   {"grid": [1], "block": [256], "smem": 1024, "args": [{"buffer": "x"}, {"buffer": "y"}, {"i64": 1}]}]'
+
+spec_of() { # kernels
+    cat >"$dir/spec.json" <<SPEC
+{"op": "scale", "reference": "$cubins/reference.cubin", "bound": 1e-6, "timeout_s": 3, "budget_s": 0.3, "min_blocks": 5, "max_blocks": 8,
+ "control": "HONEST",
+ "buffers": [{"name": "x", "role": "in"}, {"name": "y", "role": "out"}],
+ "shapes": [{"name": "large", "dims": [524287], "elements": [524287, 524287], "flops": 524287, "bytes": 4194296, "exact": true},
+            {"name": "one", "dims": [1], "elements": [1, 1], "flops": 1, "bytes": 8}],
+ "kernels": [$1]}
+SPEC
+}
+
+entry() { # kernel [more]
+    printf '{"name": "%s", "object": "%s/%s.cubin", "entry": "scale"%s, %s}' "$1" "$cubins" "$1" "${2-}" "$launch"
+}
+
+expect_error() { # what-the-message-says
+    code=0
+    "$runner" check "$dir/spec.json" --out "$dir/out.json" >"$dir/log" 2>&1 || code=$?
+    [ "$code" = 2 ] || fail "a wrong specification exits $code"
+    grep -q 'R101' "$dir/log" || fail "no code"
+    grep -q "$1" "$dir/log" || fail "the message does not say '$1'"
+}
+
+# Mistakes in a specification are found before a device is looked for.
+code=0
+"$runner" check "$dir/none.json" --out "$dir/out.json" >"$dir/log" 2>&1 || code=$?
+[ "$code" = 2 ] || fail "a missing specification exits $code"
+code=0
+"$runner" check >"$dir/log" 2>&1 || code=$?
+[ "$code" = 2 ] || fail "a command line without a specification exits $code"
+honest=$(entry HONEST)
+spec_of "$(echo "$honest" | sed 's/"block": \[256\]/"block": [2048]/')"
+expect_error 'product of 1024'
+spec_of "$(echo "$honest" | sed 's/{"buffer": "y"}/{"buffer": "z"}/')"
+expect_error 'names no buffer'
+spec_of "$(echo "$honest" | sed 's/{"i64": 1}/{"i16": 1}/')"
+expect_error 'is one of buffer, map'
+spec_of "$(echo "$honest" | sed 's/"smem": 1024/"smem": -1/')"
+expect_error 'number of bytes'
+spec_of "$(echo "$honest" | sed 's/"grid": \[1\]/"grid": [3], "cluster": [2]/')"
+expect_error 'multiple of the cluster'
+spec_of "$(echo "$honest" | sed 's/"entry": "scale", //')"
+expect_error 'needs `object` and `entry`'
+spec_of "$(echo "$honest" | sed 's/{"i64": 1}/{"map": {"buffer": "x", "dims": [8, 8], "strides": [12], "box": [8, 8]}}/')"
+expect_error 'multiples of 16 bytes'
+spec_of "$(echo "$honest" | sed 's/{"i64": 1}/{"map": {"buffer": "x", "dims": [8, 8], "strides": [32], "box": [8, 300]}}/')"
+expect_error '256 elements at most'
+spec_of '{"name": "short", "library": "cublas_gemm", "launch": [null]}'
+expect_error 'an entry for each shape'
+
+# Whether there is a device, the runner itself knows.
+spec_of "$honest"
+code=0
+"$runner" check "$dir/spec.json" --out "$dir/out.json" >"$dir/log" 2>&1 || code=$?
+if [ "$code" = 4 ]; then
+    grep -q 'R103' "$dir/log" || fail "no device, and no R103"
+    [ ! -f "$dir/out.json" ] || fail "no device, and yet a result"
+    echo "skipped: no device"
+    exit 77
+fi
+
+compile() { # cheat
+    nvcc -cubin -gencode="arch=compute_$arch,code=sm_$arch" -DCHEAT="$1" "$cheats/scale.cu" -o "$cubins/$1.cubin"
+}
+all="HONEST NOTHING CONSTANT HALF COPY WRITES_INPUT OUT_OF_BOUNDS BEFORE_BOUNDS HANGS FAULTS STALE_SHARED CACHES ONE_OFF NOT_A_NUMBER
+EVERY_OTHER_LAUNCH TRAPS"
+if [ ! -f "$cubins/HONEST.cubin" ]; then
+    nvcc -cubin -gencode="arch=compute_$arch,code=sm_$arch" "$cheats/reference.cu" -o "$cubins/reference.cubin"
+    for cheat in $all; do
+        compile "$cheat"
+    done
+fi
+
+
+expect_check() { # kernel exit status-in-result
+    spec_of "$(entry "$1")"
+    code=0
+    rm -f "$dir/out.json"
+    "$runner" check "$dir/spec.json" --out "$dir/out.json" >"$dir/log" 2>&1 || code=$?
+    [ "$code" = "$2" ] || fail "$1: exit $code, not $2"
+    grep -q "\"$3\"" "$dir/out.json" || fail "$1 is not $3"
+    echo "$1: $3"
+}
+
+expect_check HONEST 0 PASS
+expect_check NOTHING 1 UNWRITTEN
+expect_check CONSTANT 1 WRONG
+expect_check HALF 1 UNWRITTEN
+expect_check COPY 1 WRONG
+expect_check WRITES_INPUT 1 INPUT_WRITTEN
+expect_check OUT_OF_BOUNDS 1 OUT_OF_BOUNDS
+expect_check BEFORE_BOUNDS 1 OUT_OF_BOUNDS
+expect_check HANGS 1 HUNG
+expect_check FAULTS 1 CRASHED
+expect_check TRAPS 1 CRASHED
+expect_check STALE_SHARED 1 NAN
+expect_check CACHES 1 WRONG
+expect_check ONE_OFF 1 WRONG
+expect_check NOT_A_NUMBER 1 NAN
+expect_check EVERY_OTHER_LAUNCH 1 UNWRITTEN
+
+# One kernel that takes a worker with it costs the others nothing.
+spec_of "$honest, $(entry FAULTS), $(entry HANGS), $(entry CACHES), $(entry EVERY_OTHER_LAUNCH), $(entry COPY ", \"check\": \"$dir/none.json\"")"
+"$runner" bench "$dir/spec.json" --out "$dir/out.json" >"$dir/log" 2>&1 || fail "bench exits $?"
+for word in A/A.control samples_ns CRASHED HUNG WRONG UNWRITTEN REJECTED conditions sm_mhz; do
+    grep -q "$word" "$dir/out.json" || fail "the bench does not say $word"
+done
+tr -d '\n ' <"$dir/out.json" | grep -q '"HONEST":{[^}]*"samples_ns":\[[0-9]' || fail "the honest kernel has no samples"
+echo "runner_gpu: ok"
