@@ -274,7 +274,7 @@ test_environment_is_the_same_for_everybody() {
 }
 
 test_temporary_folder_is_taken_away() {
-    project 'node { "out/x", run = { "sh", "-c", "echo 1 > $TMPDIR/t && cp $TMPDIR/t out/x" } }'
+    project 'node { "out/x", run = { "sh", "-c", "echo 1 > \"$TMPDIR/t\" && cp \"$TMPDIR/t\" out/x" } }'
     spak build
     assert_file out/x 1
     assert_equal "$(ls out/.spak/tmp)" '' 'what is left in tmp'

@@ -16,7 +16,7 @@
 SPAK=${SPAK:-$(cd "$(dirname "$0")/../.." && pwd)/out/bin/spak}
 LC_ALL=C NO_COLOR=1 TERM=dumb TZ=UTC GIT_CONFIG_NOSYSTEM=1
 export LC_ALL NO_COLOR TERM TZ GIT_CONFIG_NOSYSTEM
-unset MAKEFLAGS MFLAGS GIT_DIR GIT_WORK_TREE
+unset MAKEFLAGS MFLAGS GIT_DIR GIT_WORK_TREE SOURCE_DATE_EPOCH
 
 # Makes a project in a fresh folder, a repository of its own, and goes there; the text is its spakfile (stdin: -).
 project() {

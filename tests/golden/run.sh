@@ -21,7 +21,7 @@ trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 HOME=$scratch/home LC_ALL=C NO_COLOR=1 TERM=dumb TZ=UTC GIT_CONFIG_NOSYSTEM=1
 export HOME LC_ALL NO_COLOR TERM TZ GIT_CONFIG_NOSYSTEM
-unset MAKEFLAGS MFLAGS GIT_DIR GIT_WORK_TREE
+unset MAKEFLAGS MFLAGS GIT_DIR GIT_WORK_TREE SOURCE_DATE_EPOCH
 mkdir -p "$HOME" "$scratch/bin"
 ln -s "$SPAK" "$scratch/bin/spak"
 PATH=$scratch/bin:$PATH

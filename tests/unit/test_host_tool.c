@@ -239,7 +239,7 @@ static void a_shim_is_digested_as_the_script_it_is(void **state)
 
     put("versions/3/python3", "#!/bin/sh\necho \"$0\"\n", 0755);
     put("shims/python3",
-        arena_printf(&arena, "#!/bin/sh\nexec %s/versions/3/python3 \"$@\"\n", (char *)*state),
+        arena_printf(&arena, "#!/bin/sh\nexec '%s/versions/3/python3' \"$@\"\n", (char *)*state),
         0755);
     first = find(&q, &arena, true);
     assert_int_equal(first.files.len, 2);
