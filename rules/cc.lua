@@ -24,16 +24,24 @@ local function find_module(names)
   })
 end
 
+local known = {}
+
+-- Asked once, however many programs use it.
+local function module(names)
+  if not known[names] then
+    local name = find_module(names)
+    known[names] = {
+      compile = words(probe { "pkg-config", "--cflags", name }),
+      link = words(probe { "pkg-config", "--libs", name }),
+    }
+  end
+  return known[names]
+end
+
 local function modules(list)
   local compile, link = {}, {}
-  for _, names in ipairs(list) do
-    local name = find_module(names)
-    for _, word in ipairs(words(probe { "pkg-config", "--cflags", name })) do
-      compile[#compile + 1] = word
-    end
-    for _, word in ipairs(words(probe { "pkg-config", "--libs", name })) do
-      link[#link + 1] = word
-    end
+  for i, names in ipairs(list) do
+    compile[i], link[i] = module(names).compile, module(names).link
   end
   return compile, link
 end

@@ -250,7 +250,6 @@ static bool read_list(struct reading *r, int index, enum form form, size_t at, i
 
 static bool read_value(struct reading *r, int index, enum form form, size_t at)
 {
-    /* A list is looked at first without the cost of asking for its metatable. */
     return read_item(r, index, form, at, 0);
 }
 
