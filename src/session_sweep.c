@@ -58,7 +58,7 @@ static int is_ours(struct session *s, const struct made *m, bool *ours, struct e
     bool found, exists;
     struct digest now;
     *ours = false;
-    if (store_get_node(s->store, m->node, s->arena, &state, &found, e) < 0)
+    if (store_recall_node(s->store, m->node, s->arena, &state, &found, e) < 0)
         return -1;
     for (size_t i = 0; found && i < state.record.output_count; i++) {
         if (strcmp(state.record.outputs[i].path, m->path) != 0)

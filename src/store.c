@@ -206,7 +206,12 @@ static int apply(struct store *s, const struct store_op *op)
 {
     MDB_val key = {DIGEST_BYTES, (void *)(uintptr_t)op->key.bytes};
     MDB_val value = {op->value.len, (void *)(uintptr_t)op->value.ptr};
+    int rc;
 
+    if (op->value.len == 0) {
+        rc = mdb_del(s->write, s->tables[op->table], &key, NULL);
+        return rc == MDB_NOTFOUND ? 0 : rc;
+    }
     return mdb_put(s->write, s->tables[op->table], &key, &value, 0);
 }
 
@@ -286,6 +291,12 @@ int store_table_put(struct store *s, enum store_table table, const struct digest
     return store_commit(s, e);
 }
 
+int store_table_remove(struct store *s, enum store_table table, const struct digest *key,
+                       struct err *e)
+{
+    return store_table_put(s, table, key, (struct str){"", 0}, e);
+}
+
 static int begin_read(struct store *s, MDB_txn **txn, struct err *e)
 {
     int rc;
@@ -331,8 +342,8 @@ int store_table_get(struct store *s, enum store_table table, const struct digest
     return 0;
 }
 
-int store_table_each(struct store *s, enum store_table table, store_each_fn *fn, void *ctx,
-                     struct err *e)
+int store_table_each_key(struct store *s, enum store_table table, store_each_key_fn *fn, void *ctx,
+                         struct err *e)
 {
     MDB_cursor *cursor;
     MDB_txn *txn;
@@ -346,15 +357,36 @@ int store_table_each(struct store *s, enum store_table table, store_each_fn *fn,
     rc = mdb_cursor_open(txn, s->tables[table], &cursor);
     while (rc == 0 && result == 0) {
         rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
-        if (rc == 0)
-            result = fn(ctx, (struct str){v.mv_data, v.mv_size}, e);
-        else if (rc != MDB_NOTFOUND)
+        if (rc == 0 && k.mv_size == DIGEST_BYTES)
+            result = fn(ctx, k.mv_data, (struct str){v.mv_data, v.mv_size}, e);
+        else if (rc && rc != MDB_NOTFOUND)
             result = fail(s, "read", rc, e);
     }
     if (rc == 0 || rc == MDB_NOTFOUND)
         mdb_cursor_close(cursor);
     store_table_done(s);
     return result;
+}
+
+struct without_key {
+    store_each_fn *fn;
+    void *ctx;
+};
+
+static int drop_key(void *ctx, const struct digest *key, struct str value, struct err *e)
+{
+    const struct without_key *w = ctx;
+
+    (void)key;
+    return w->fn(w->ctx, value, e);
+}
+
+int store_table_each(struct store *s, enum store_table table, store_each_fn *fn, void *ctx,
+                     struct err *e)
+{
+    struct without_key w = {fn, ctx};
+
+    return store_table_each_key(s, table, drop_key, &w, e);
 }
 
 /* The records of a base that can be read. When some cannot, the new record simply takes their
@@ -445,6 +477,36 @@ int store_get_node(struct store *s, const char *name, struct arena *arena, struc
     if (rc < 0)
         err_wrap(e, "%s", name);
     return rc;
+}
+
+static int forgive_damage(int rc, struct err *e)
+{
+    if (rc == 0 || e->code != ERR_X104)
+        return rc;
+    err_release(e);
+    return 0;
+}
+
+int store_recall_actions(struct store *s, const struct digest *base, struct arena *arena,
+                         struct action_record **out, size_t *count, struct err *e)
+{
+    int rc = store_get_actions(s, base, arena, out, count, e);
+
+    if (rc < 0)
+        *count = 0;
+    return forgive_damage(rc, e);
+}
+
+int store_recall_node(struct store *s, const char *name, struct arena *arena,
+                      struct node_state *out, bool *found, struct err *e)
+{
+    int rc = store_get_node(s, name, arena, out, found, e);
+
+    if (rc < 0) {
+        *found = false;
+        *out = (struct node_state){0};
+    }
+    return forgive_damage(rc, e);
 }
 
 int store_put_value(struct store *s, const char *name, const void *bytes, size_t len, struct err *e)

@@ -10,6 +10,7 @@ struct check {
     void *ctx;
     struct arena arena;
     struct strmap whole; /* by hex digest */
+    const char *heal;    /* what puts back what the record at hand names */
     size_t objects;
     size_t records;
 };
@@ -29,30 +30,19 @@ static void report_stray(struct check *c, const char *path)
     c->fault(c->ctx, what, temporary ? "a killed build left it: remove it" : "remove it");
 }
 
-static bool name_to_digest(const char *folder, const char *name, struct digest *d)
-{
-    char hex[DIGEST_HEX_LEN + 1] = "";
-
-    if (strlen(name) != DIGEST_HEX_LEN + 3 || !text_ends_with(name, ".gz") ||
-        strncmp(name, folder, 2) != 0)
-        return false;
-    memcpy(hex, name, DIGEST_HEX_LEN);
-    return digest_from_hex(hex, d);
-}
-
 static void check_object_file(struct check *c, const char *folder, const char *name)
 {
     const char *path = arena_printf(&c->arena, "%s/cas/%s/%s", c->s->dir, folder, name);
     struct err why = {0};
     struct digest d;
 
-    if (!name_to_digest(folder, name, &d)) {
+    if (!store_object_name(folder, name, &d)) {
         report_stray(c, path);
         return;
     }
     c->objects++;
     if (store_check_object(c->s, &d, &why) < 0)
-        report(c, arena_printf(&c->arena, "remove %s, then build what made it again", path), &why);
+        report(c, "what needs it is named below; `spak gc` removes it when nothing does", &why);
     else
         strmap_set(&c->whole, arena_strndup(&c->arena, name, DIGEST_HEX_LEN), 1);
 }
@@ -88,8 +78,7 @@ static bool is_whole(const struct check *c, const struct digest *d)
 
 static void report_lost(struct check *c, const char *owner, const char *what)
 {
-    c->fault(c->ctx, arena_printf(&c->arena, "%s: the store lacks %s", owner, what),
-             "build it again: that puts it back");
+    c->fault(c->ctx, arena_printf(&c->arena, "%s: the store lacks %s", owner, what), c->heal);
 }
 
 /* The listing of a folder is whole; are the files that it lists? */
@@ -102,13 +91,13 @@ static void check_tree(struct check *c, const char *owner, const struct output_r
     bool found = true;
 
     if (store_get_bytes(c->s, &o->digest, &listing, &why) < 0) {
-        report(c, "build it again: that puts it back", &why);
+        report(c, c->heal, &why);
         return;
     }
     rest = (struct str){buf_text(&listing), listing.len};
     while (found) {
         if (store_next_entry(&rest, &entry, &found, &why) < 0) {
-            report(c, "build it again: that puts it back", &why);
+            report(c, c->heal, &why);
             break;
         }
         if (found && entry.kind != 'd' && !is_whole(c, &entry.digest))
@@ -145,6 +134,7 @@ static int check_actions(void *ctx, struct str value, struct err *e)
     size_t count;
 
     (void)e;
+    c->heal = "nothing to do: when it is wanted, it is built again";
     if (store_decode_actions(value, &arena, &records, &count, &why) < 0)
         report(c, heal_state, &why);
     else
@@ -168,8 +158,11 @@ static int check_node(void *ctx, struct str value, struct err *e)
     (void)e;
     if (store_decode_node(value, &arena, &name, &state, &why) < 0)
         report(c, heal_state, &why);
-    else
+    else {
+        c->heal = arena_printf(&c->arena, strchr(name, ' ') ? "spak build -B '%s'" : "spak build -B %s",
+                               name);
         check_record(c, name, &state.record);
+    }
     arena_release(&arena);
     return 0;
 }

@@ -35,6 +35,8 @@ int store_pass(const char *point);
 /* store.c: one value by the digest of its name. */
 int store_table_put(struct store *s, enum store_table table, const struct digest *key,
                     struct str value, struct err *e);
+int store_table_remove(struct store *s, enum store_table table, const struct digest *key,
+                       struct err *e);
 /* The value stays where it is, in the map, until store_table_done. */
 int store_table_get(struct store *s, enum store_table table, const struct digest *key,
                     struct str *value, bool *found, struct err *e);
@@ -43,6 +45,10 @@ void store_table_done(struct store *s);
 typedef int store_each_fn(void *ctx, struct str value, struct err *e);
 int store_table_each(struct store *s, enum store_table table, store_each_fn *fn, void *ctx,
                      struct err *e);
+/* The same with the keys, which may lie at odd addresses. */
+typedef int store_each_key_fn(void *ctx, const struct digest *key, struct str value, struct err *e);
+int store_table_each_key(struct store *s, enum store_table table, store_each_key_fn *fn, void *ctx,
+                         struct err *e);
 
 /* store_record.c: values as bytes: version, payload, CRC-32. */
 void store_encode_actions(const struct action_record *records, size_t count, struct buf *out);
@@ -57,8 +63,8 @@ int store_decode_value(struct str value, struct arena *arena, const char **name,
 
 /* store_object.c */
 char *store_object_path(const struct store *s, struct arena *arena, const struct digest *d);
-/* Reads and checks one object without keeping it; the error is that of store_get_bytes. */
-int store_check_object(const struct store *s, const struct digest *d, struct err *e);
+/* The digest that the file cas/<folder>/<name> is named after; false when it is no object. */
+bool store_object_name(const char *folder, const char *name, struct digest *d);
 
 /* store_tree.c: one line of a listing. */
 struct tree_entry {

@@ -22,6 +22,17 @@ char *store_object_path(const struct store *s, struct arena *arena, const struct
     return arena_printf(arena, "%s/cas/%.2s/%s.gz", s->dir, hex, hex);
 }
 
+bool store_object_name(const char *folder, const char *name, struct digest *d)
+{
+    char hex[DIGEST_HEX_LEN + 1] = "";
+
+    if (strlen(name) != DIGEST_HEX_LEN + 3 || !text_ends_with(name, ".gz") ||
+        strncmp(name, folder, 2) != 0)
+        return false;
+    memcpy(hex, name, DIGEST_HEX_LEN);
+    return digest_from_hex(hex, d);
+}
+
 bool store_lost_object(const struct err *e)
 {
     return e->set && (e->code == ERR_X102 || e->code == ERR_X103 || e->code == ERR_X107);

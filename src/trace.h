@@ -24,6 +24,7 @@ struct trace_run {
     struct hash_cache *cache;
     const char *const *params;      /* -D name=value, NULL-terminated, sorted */
     int64_t wall_ns;                /* for the note only */
+    const char *trace_to;           /* overrules the spakfile; NULL: where that says */
 };
 
 struct trace_result {
@@ -41,6 +42,8 @@ struct trace *trace_open(const char *root, const char *out_dir, const char *trac
 void trace_close(struct trace *t);
 struct trace_entry {
     const char *commit;   /* hex */
+    const char *target;
+    const char *machine;  /* Spak-Machine: measure/<machine>/ is this run's */
     const char *subject;
     const char *status;   /* ok, failed, partial */
     const char *body;
@@ -58,8 +61,67 @@ int trace_resolve(struct trace *t, const char *revision, struct arena *arena, st
 int trace_read(struct trace *t, const char *commit, const char *path, struct buf *out, bool *found, struct err *e);
 /* All blob paths of a commit's tree below a folder, sorted. */
 int trace_list(struct trace *t, const char *commit, const char *under, struct arena *arena, struct strs *out, struct err *e);
+/* What differs between the trees of two commits below a folder ("plan"; "" for all of it), sorted by path. Equal folders are not opened. */
+struct trace_change {
+    const char *path; /* from the top of the tree */
+    bool before;      /* the first commit has it */
+    bool after;       /* the second has it */
+};
+int trace_changed(struct trace *t, const char *a, const char *b, const char *under, struct arena *arena, struct trace_change **out,
+                  size_t *count, struct err *e);
+/* The hunks that lead from one text to another (a unified diff without its two file lines), and how many lines they add and remove.
+ * Bytes that are no text make `binary` true and no hunks. */
+struct trace_patch {
+    const char *hunks;
+    size_t added, removed;
+    bool binary;
+};
+int trace_patch(struct str before, struct str after, struct arena *arena, struct trace_patch *out, struct err *e);
 /* The targets that have a branch. */
 int trace_targets(struct trace *t, struct arena *arena, struct strs *out, struct err *e);
+
+/* A tree as git holds it, whatever its author put in: a name may be "..", hold a slash or be no UTF-8. Judge before use. */
+struct trace_item {
+    const char *path;     /* the names from `under` down, joined by slashes */
+    const char *name;     /* the last of them */
+    const char *id;       /* hex */
+    uint32_t mode;        /* as in the tree: 040000, 0100644, 0120000, 0160000, ... */
+    uint32_t depth;       /* 1: directly in `under` */
+    uint64_t size_bytes;  /* of a blob */
+};
+struct trace_limits {
+    size_t entries;
+    uint32_t depth;
+    uint64_t bytes; /* of all blobs together */
+};
+/* Every entry below a folder of a commit, folders before what is in them; none when there is no such folder. What goes beyond a limit is an error
+ * (T205) before it is read, so a small repository that unfolds into a large tree costs no more than the limits. */
+int trace_items(struct trace *t, const char *commit, const char *under, const struct trace_limits *limits, struct arena *arena,
+                struct trace_item **out, size_t *count, struct err *e);
+/* The content of one blob of trace_items. */
+int trace_blob(struct trace *t, const char *id, struct buf *out, struct err *e);
+/* The id of a folder or file of a commit, "" when absent: equal ids are equal content. */
+int trace_path_id(struct trace *t, const char *commit, const char *path, char out[65], struct err *e);
+/* Adds a line to the note refs/notes/spak/<name> of a commit; the lines that are there stay. */
+int trace_note_add(struct trace *t, const char *name, const char *commit, const char *line, struct err *e);
+
+/* An object of the store that a trace names: an output, or the log of a node that failed. Valid during the call. */
+struct trace_named {
+    const char *commit;  /* hex */
+    const char *subject;
+    int64_t time;
+    const char *node;    /* its path below out/ */
+    const char *path;    /* of the output; "" for a log */
+    struct digest digest;
+    bool folder;         /* the object lists others */
+};
+typedef int trace_named_fn(void *ctx, const struct trace_named *named, struct err *e);
+/* Those that one trace names. */
+int trace_named_by(struct trace *t, const char *commit, struct arena *arena, trace_named_fn *fn, void *ctx, struct err *e);
+/* Those of all traces that spak/ branches (their own and those of remotes), tags or notes reach; with `keep`, only the latest so many runs of each
+ * branch, and the runs that a tag or a note other than "run" names. `lost`: those of the other traces instead, as far as the repository still has
+ * them, latest first. What two runs share is told for the first only. */
+int trace_named_kept(struct trace *t, size_t keep, bool lost, struct arena *arena, trace_named_fn *fn, void *ctx, struct err *e);
 
 /* The repository's own configuration, so that traces and notes travel with fetch and push of every remote. Appends "key value" for each
  * line it added; what is there already is not added again. */
