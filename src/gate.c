@@ -1,4 +1,5 @@
 #include "gate.h"
+#include "guide.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,20 @@ static int check_status(const struct graph *g, uint32_t node, uint32_t artifact,
     return rc;
 }
 
+/* Whoever generated it: a guide that holds values, architectures or code gives no lease. */
+static int lint_guide(const struct graph *g, uint32_t node, struct err *e)
+{
+    uint32_t guide = g->nodes[node].guide;
+    struct buf text = {0};
+    int rc = os_read(artifact_path(g, guide), &text, e);
+    if (rc == 0)
+        rc = guide_lint(buf_text(&text), text.len, artifact_path(g, guide), e);
+    buf_release(&text);
+    if (rc < 0)
+        err_note(e, node_place(g, node), "%s needs it for its lease", node_name(g, node));
+    return rc;
+}
+
 static int proof_order(const void *a, const void *b)
 {
     const struct proof *x = a, *y = b;
@@ -153,7 +168,7 @@ int gate_admit(const struct graph *g, uint32_t node, struct hash_cache *cache, s
                const char **token, struct err *e)
 {
     struct slice proofs = g->nodes[node].proofs;
-    if (check_guide(g, node, e) < 0)
+    if (check_guide(g, node, e) < 0 || lint_guide(g, node, e) < 0)
         return -1;
     for (uint32_t i = 0; i < proofs.len; i++)
         if (check_prover(g, node, slice_id(g, proofs, i), e) < 0 ||

@@ -128,7 +128,7 @@ static const char *admit(struct world *w)
 }
 
 /* The bench is refused with this code; the message names `what`, and the place is the bench's. */
-static void assert_refused(struct world *w, enum err_code code, const char *what)
+static void assert_refused_at(struct world *w, enum err_code code, const char *what, int line)
 {
     struct err e = {0};
     const char *token = NULL;
@@ -141,9 +141,14 @@ static void assert_refused(struct world *w, enum err_code code, const char *what
     assert_int_equal(err_class(&e), ERR_PROTOCOL);
     if (!strstr(e.message, what))
         fail_msg("\"%s\" does not name %s", e.message, what);
-    assert_int_equal(e.place.line, 9);
+    assert_int_equal(e.place.line, line);
     assert_null(token);
     err_release(&e);
+}
+
+static void assert_refused(struct world *w, enum err_code code, const char *what)
+{
+    assert_refused_at(w, code, what, 9);
 }
 
 static void test_admits(void **state)
@@ -192,6 +197,24 @@ static void test_guide_that_something_else_made(void **state)
     w.guide_kind = "node";
     assert_refused(&w, ERR_P102, "out/guide.md");
     release(&w);
+}
+
+static void test_guide_that_says_too_much(void **state)
+{
+    struct world w;
+    (void)state;
+    const struct {
+        const char *text;
+        enum err_code code;
+    } guides[] = {{"tiles of 128 rows", ERR_guide_value},
+                  {"for hopper", ERR_guide_architecture},
+                  {"```", ERR_guide_code}};
+    for (size_t i = 0; i < ARRAY_LEN(guides); i++) {
+        init(&w);
+        put("out/guide.md", guides[i].text);
+        assert_refused_at(&w, guides[i].code, "a guide holds", 1);
+        release(&w);
+    }
 }
 
 static void test_guide_that_is_a_source(void **state)
@@ -330,6 +353,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_admits),
         cmocka_unit_test(test_one_byte_of_guide_or_proof_makes_another_token),
+        cmocka_unit_test(test_guide_that_says_too_much),
         cmocka_unit_test(test_no_guide),
         cmocka_unit_test(test_guide_that_something_else_made),
         cmocka_unit_test(test_guide_that_is_a_source),
