@@ -96,12 +96,13 @@ local environment = {
 }
 
 local function command_line_tests(project)
-  local more = { runner_cpu = glob { "tests/cheats/*", "src/runner/*.h" }, invariant = {}, invariant_laws = glob "invariants/*", dist = project.tarball }
+  local more = glob { "README.md", "invariants/*", "tests/cheats/*", "tests/fault/*", "src/runner/*.h" }
+  local tarball = { dist = project.tarball }
   for _, script in ipairs(glob { "tests/cli/*.sh", except = "tests/cli/lib.sh" }) do
     local name = stem(script)
     declare("cli/" .. name, {
       run = { "sh", script },
-      inputs = { script, "tests/cli/lib.sh", spak, more },
+      inputs = { script, "tests/cli/lib.sh", spak, more, tarball[name] or {} },
       reads = { "lua", "rules", "invariants" },
       tools = { "python3", "git", "cc" },
       env = name == "dist" and { SPAK = environment.SPAK, DIST = "${root}/" .. project.tarball } or environment,
@@ -189,7 +190,7 @@ local function lint(project)
   end
   if have("shellcheck", "lint/shell") then
     for _, file in ipairs(glob { "bootstrap.sh", ".ci/run", "tests/**/*.sh" }) do
-      declare("lint/shell/" .. file, { run = { "shellcheck", file }, inputs = { ".shellcheckrc", "tests/cli/lib.sh", file } })
+      declare("lint/shell/" .. file, { run = { "shellcheck", file }, inputs = { ".shellcheckrc", "tests/cli/lib.sh", glob "tests/fault/*.sh", file } })
     end
   end
 end
