@@ -19,7 +19,8 @@ static struct woven weave(const char *text)
 {
     struct woven w = {0};
 
-    w.result = literate_to_lua(text, strlen(text), "x.md", &w.arena, &w.lua, &w.docs, &w.count, &w.err);
+    w.result =
+        literate_to_lua(text, strlen(text), "x.md", &w.arena, &w.lua, &w.docs, &w.count, &w.err);
     return w;
 }
 
@@ -100,7 +101,9 @@ static void a_block_that_never_ends_is_an_error_where_it_begins(void **state)
 static void prose_is_the_doc_of_the_block_below(void **state)
 {
     (void)state;
-    struct woven w = weave("# Title\n\nWhy the first.\n\n```lua\na()\n```\n```lua\nb()\n```\nWhy\nthe third.\n```c\nint x;\n```\n```lua\nc()\n```\n");
+    struct woven w =
+        weave("# Title\n\nWhy the first.\n\n```lua\na()\n```\n```lua\nb()\n```\nWhy\nthe "
+              "third.\n```c\nint x;\n```\n```lua\nc()\n```\n");
     assert_int_equal(w.count, 3);
     assert_int_equal(w.docs[0].line, 6);
     assert_string_equal(w.docs[0].text, "# Title\n\nWhy the first.");
@@ -146,10 +149,12 @@ static void literate_files_are_told_by_name_or_heading(void **state)
     assert_false(is("x.mdx", "-- lua\n"));
 }
 
-/* Whatever the text, the result has as many lines, and a block of code shows only what was in the text. */
+/* Whatever the text, the result has as many lines, and a block of code shows only what was in the
+ * text. */
 static void any_text_keeps_its_lines(void **state)
 {
-    static const char *const parts[] = {"```", "```lua", "~~~", "lua", " ", "\n", "x()", "`", "````", "    ", "\r\n", "#"};
+    static const char *const parts[] = {"```", "```lua", "~~~",  "lua",  " ",    "\n",
+                                        "x()", "`",      "````", "    ", "\r\n", "#"};
     struct rng rng = {1};
     struct buf text = {0};
 

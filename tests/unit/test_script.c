@@ -936,6 +936,10 @@ static void the_cc_rule_makes_objects_and_links_them(void **state)
     assert_string_equal(slice_text(w->graph, a->reads, 1), "src");
     assert_string_equal(graph_text(w->graph, a->kind), "cc");
     assert_string_equal(arg_of(w, "out/l.a", 1), "rcsD");
+    evaluate(w, "use 'cc'\ncc { 'out/x', sources = 'a.c', pkg = { "
+                "'no-such-module|lua5.4|lua-5.4|lua54|lua' } }");
+    const struct node *linked = node_of(w, "out/x");
+    assert_non_null(strstr(slice_text(w->graph, linked->argv, linked->argv.len - 1), "-llua"));
     refused(
         w, "use 'cc'\ncc { 'out/x', sources = {} }",
         "S103 spakfile:2:15 `cc` has no sources | a glob that matches nothing is an empty list");
