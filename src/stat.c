@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define RESAMPLES 2000
+#define EXACT_MAX 40
 
 static int compare_numbers(const void *a, const void *b)
 {
@@ -190,6 +191,135 @@ struct stat_interval stat_ratio(const double *a, const double *b, size_t n, uint
     out = stat_median_interval(logs, n, seed);
     free(logs);
     return (struct stat_interval){exp(out.median), exp(out.lo), exp(out.hi)};
+}
+
+static bool all_positive(const double *samples, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(samples[i] > 0) || !isfinite(samples[i]))
+            return false;
+    return true;
+}
+
+struct stat_interval stat_ratio_unpaired(const double *a, size_t na, const double *b, size_t nb,
+                                         uint64_t seed)
+{
+    struct stat_interval out = {NAN, NAN, NAN};
+    struct resampler ra, rb;
+    double *ratios;
+
+    must_have_samples(na);
+    must_have_samples(nb);
+    if (!all_positive(a, na) || !all_positive(b, nb))
+        return out;
+    resampler_open(&ra, a, na, seed);
+    resampler_open(&rb, b, nb, seed + 1);
+    ratios = xmalloc(RESAMPLES * sizeof(*ratios));
+    for (size_t i = 0; i < RESAMPLES; i++)
+        ratios[i] = median_of_resample(&ra) / median_of_resample(&rb);
+    qsort(ratios, RESAMPLES, sizeof(*ratios), compare_numbers);
+    out.median = quantile_of_sorted(ra.sorted, na, 0.5) / quantile_of_sorted(rb.sorted, nb, 0.5);
+    out.lo = na > 1 && nb > 1 ? quantile_of_sorted(ratios, RESAMPLES, 0.025) : 0;
+    out.hi = na > 1 && nb > 1 ? quantile_of_sorted(ratios, RESAMPLES, 0.975) : INFINITY;
+    resampler_close(&ra);
+    resampler_close(&rb);
+    free(ratios);
+    return out;
+}
+
+/* In how many of all arrangements of na and nb samples U is at most `u`, as a share of them. The
+ * counts are the coefficients of the Gaussian binomial: the product of (1 - q^(nb+i)) / (1 - q^i).
+ */
+static double exact_tail(size_t na, size_t nb, size_t u)
+{
+    size_t terms = na * nb + 1;
+    double *ways = xcalloc(terms, sizeof(*ways));
+    double all = 0, tail = 0;
+
+    ways[0] = 1;
+    for (size_t i = 1; i <= na; i++) {
+        for (size_t k = terms; k-- > nb + i;)
+            ways[k] -= ways[k - nb - i];
+        for (size_t k = i; k < terms; k++)
+            ways[k] += ways[k - i];
+    }
+    for (size_t k = 0; k < terms; k++) {
+        all += ways[k];
+        tail += k <= u ? ways[k] : 0;
+    }
+    free(ways);
+    return tail / all;
+}
+
+static double normal_tails(double na, double nb, double u, double ties)
+{
+    double n = na + nb;
+    double variance = na * nb / 12 * (n + 1 - ties / (n * (n - 1)));
+    double distance = fabs(u - na * nb / 2) - 0.5;
+
+    if (!(variance > 0) || distance <= 0)
+        return 1;
+    return erfc(distance / sqrt(2 * variance));
+}
+
+/* The samples of both sides in one order; `index` is below na for those of a. Gives the sum of a's
+ * ranks, equal samples sharing theirs, and the sum of t^3 - t over the ties. */
+static double rank_sum(const struct ranked *order, size_t n, size_t na, double *ties)
+{
+    double sum = 0;
+
+    *ties = 0;
+    for (size_t i = 0; i < n;) {
+        size_t end = i;
+        while (end < n && order[end].value == order[i].value)
+            end++;
+        double t = (double)(end - i), rank = (double)(i + end + 1) / 2;
+        *ties += t * t * t - t;
+        for (; i < end; i++)
+            sum += order[i].index < na ? rank : 0;
+    }
+    return sum;
+}
+
+double stat_mann_whitney(const double *a, size_t na, const double *b, size_t nb)
+{
+    size_t n = na + nb;
+    struct ranked *order;
+    double ties, u, lower, p;
+
+    must_have_samples(na);
+    must_have_samples(nb);
+    if (!all_finite(a, na) || !all_finite(b, nb))
+        return NAN;
+    order = xmalloc(n * sizeof(*order));
+    for (size_t i = 0; i < n; i++)
+        order[i] = (struct ranked){i < na ? a[i] : b[i - na], (uint32_t)i};
+    qsort(order, n, sizeof(*order), compare_ranked);
+    u = rank_sum(order, n, na, &ties) - (double)na * (double)(na + 1) / 2;
+    free(order);
+    if (n > EXACT_MAX || ties > 0)
+        return normal_tails((double)na, (double)nb, u, ties);
+    lower = fmin(u, (double)na * (double)nb - u);
+    p = 2 * exact_tail(na, nb, (size_t)lower);
+    return p < 1 ? p : 1;
+}
+
+void stat_holm(double *p, size_t n)
+{
+    struct ranked *order = xmalloc((n + 1) * sizeof(*order));
+    size_t count = 0;
+    double least = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(p[i]))
+            order[count++] = (struct ranked){p[i], (uint32_t)i};
+    qsort(order, count, sizeof(*order), compare_ranked);
+    for (size_t i = 0; i < count; i++) {
+        double corrected = fmin(1, order[i].value * (double)(count - i));
+        least = fmax(least, corrected);
+        p[order[i].index] = least;
+    }
+    free(order);
 }
 
 enum stat_verdict stat_verdict(double lo, double hi, double margin)

@@ -292,6 +292,128 @@ static void smallest_effect_is_half_the_width(void **state)
     assert_true(isinf(stat_smallest_effect(0, INFINITY)));
 }
 
+/* By counting: the share of all choices of na out of n whose U is as far from its middle. */
+static double p_by_counting(const double *all, size_t n, size_t na)
+{
+    double middle = (double)na * (double)(n - na) / 2, found = 0, extreme = 0, count = 0;
+
+    for (int pass = 0; pass < 2; pass++) {
+        for (unsigned mask = 0; mask < 1u << n; mask++) {
+            double u = 0;
+            if ((size_t)__builtin_popcount(mask) != na)
+                continue;
+            for (size_t i = 0; i < n; i++)
+                for (size_t k = 0; k < n; k++)
+                    u += (mask >> i & 1) && !(mask >> k & 1) && all[i] > all[k];
+            if (pass == 0 && mask == (1u << na) - 1)
+                found = fabs(u - middle);
+            count += pass;
+            extreme += pass && fabs(u - middle) >= found;
+        }
+    }
+    return extreme / count;
+}
+
+static void mann_whitney_is_exact_for_few(void **state)
+{
+    struct rng rng = {3};
+
+    (void)state;
+    for (int round = 0; round < 60; round++) {
+        double all[9];
+        size_t na = 1 + rng_below(&rng, 8);
+        for (size_t i = 0; i < ARRAY_LEN(all); i++)
+            all[i] = rng_unit(&rng);
+        assert_near(stat_mann_whitney(all, na, all + na, ARRAY_LEN(all) - na),
+                    p_by_counting(all, ARRAY_LEN(all), na), 1e-12);
+    }
+}
+
+static void mann_whitney_of_known_cases(void **state)
+{
+    static const double low[] = {1, 2, 3, 4, 5}, high[] = {6, 7, 8, 9, 10}, same[] = {7, 7, 7};
+    double nan = NAN;
+
+    (void)state;
+    assert_near(stat_mann_whitney(low, 5, high, 5), 2.0 / 252, 1e-15);
+    assert_near(stat_mann_whitney(high, 5, low, 5), 2.0 / 252, 1e-15);
+    assert_near(stat_mann_whitney(low, 3, high, 4), 2.0 / 35, 1e-15);
+    assert_near(stat_mann_whitney(same, 3, same, 3), 1, 0);
+    assert_near(stat_mann_whitney(low, 1, high, 1), 1, 0);
+    assert_true(isnan(stat_mann_whitney(low, 5, &nan, 1)));
+}
+
+/* With ties and with many samples it is an approximation; without a difference it must reject one time in twenty. */
+static void mann_whitney_rejects_as_often_as_it_says(void **state)
+{
+    struct rng rng = {11};
+
+    (void)state;
+    for (int step = 1; step <= 10; step *= 10) {
+        int rejected = 0;
+        for (int round = 0; round < 2000; round++) {
+            double a[25], b[30];
+            for (size_t i = 0; i < ARRAY_LEN(a); i++)
+                a[i] = step == 1 ? normal(&rng) : (double)rng_below(&rng, (uint64_t)step);
+            for (size_t i = 0; i < ARRAY_LEN(b); i++)
+                b[i] = step == 1 ? normal(&rng) : (double)rng_below(&rng, (uint64_t)step);
+            rejected += stat_mann_whitney(a, ARRAY_LEN(a), b, ARRAY_LEN(b)) < 0.05;
+        }
+        if (rejected < 60 || rejected > 140)
+            fail_msg("%d of 2000 rejected", rejected);
+    }
+}
+
+static void holm_corrects_step_by_step(void **state)
+{
+    double p[] = {0.04, NAN, 0.01, 0.03, 0.005}, many[] = {0.9, 0.8};
+
+    (void)state;
+    stat_holm(p, 5);
+    assert_near(p[4], 0.02, 1e-15); /* 4 * 0.005 */
+    assert_near(p[2], 0.03, 1e-15); /* 3 * 0.01 */
+    assert_near(p[3], 0.06, 1e-15); /* 2 * 0.03 */
+    assert_near(p[0], 0.06, 1e-15); /* 0.04, and never below the one before */
+    assert_true(isnan(p[1]));
+    stat_holm(many, 2);
+    assert_near(many[0], 1, 0);
+    assert_near(many[1], 1, 0);
+    stat_holm(NULL, 0);
+}
+
+static void unpaired_ratio_covers_the_truth(void **state)
+{
+    struct rng rng = {5};
+    int covered = 0;
+
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        double a[40], b[25];
+        for (size_t i = 0; i < ARRAY_LEN(a); i++)
+            a[i] = 3 * exp(0.05 * normal(&rng));
+        for (size_t i = 0; i < ARRAY_LEN(b); i++)
+            b[i] = 2 * exp(0.05 * normal(&rng));
+        struct stat_interval r = stat_ratio_unpaired(a, ARRAY_LEN(a), b, ARRAY_LEN(b), (uint64_t)round);
+        assert_true(r.lo <= r.median && r.median <= r.hi);
+        assert_near(r.median, stat_median(a, ARRAY_LEN(a)) / stat_median(b, ARRAY_LEN(b)), 1e-12);
+        covered += r.lo <= 1.5 && 1.5 <= r.hi;
+    }
+    if (covered < 176)
+        fail_msg("%d of 200 covered", covered);
+}
+
+static void unpaired_ratio_of_one_sample_decides_nothing(void **state)
+{
+    double one = 2, two[] = {1, 3}, zero = 0;
+    struct stat_interval r = stat_ratio_unpaired(&one, 1, two, 2, 1);
+
+    (void)state;
+    assert_near(r.median, 1, 0);
+    assert_near(r.lo, 0, 0);
+    assert_true(isinf(r.hi));
+    assert_true(isnan(stat_ratio_unpaired(&zero, 1, two, 2, 1).lo));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +435,12 @@ int main(void)
         cmocka_unit_test(verdicts_are_symmetric),
         cmocka_unit_test(verdicts_have_names),
         cmocka_unit_test(smallest_effect_is_half_the_width),
+        cmocka_unit_test(mann_whitney_is_exact_for_few),
+        cmocka_unit_test(mann_whitney_of_known_cases),
+        cmocka_unit_test(mann_whitney_rejects_as_often_as_it_says),
+        cmocka_unit_test(holm_corrects_step_by_step),
+        cmocka_unit_test(unpaired_ratio_covers_the_truth),
+        cmocka_unit_test(unpaired_ratio_of_one_sample_decides_nothing),
     };
 
     return cmocka_run_group_tests_name("stat", tests, NULL, NULL);
