@@ -62,7 +62,8 @@ static int take_colour(struct cmd_context *c, struct err *e)
     return 0;
 }
 
-static int run_verb(const struct cmd *cmd, int argc, char *const *argv, struct cmd_context *c, struct err *e)
+static int run_verb(const struct cmd *cmd, int argc, char *const *argv, struct cmd_context *c,
+                    struct err *e)
 {
     if (asks_for_help(argc, argv) && strcmp(cmd->name, "help") != 0) {
         strs_push(&c->args, cmd->name);
@@ -91,7 +92,7 @@ int main(int argc, char **argv)
     fflush(stdout);
     if (e.set) {
         diag_print(&e, c.json ? DIAG_JSON : c.colour ? DIAG_COLOUR : DIAG_PLAIN);
-        c.status = (int)err_class(&e);
+        c.status = cmd && cmd->error_status ? cmd->error_status : (int)err_class(&e);
     }
     err_release(&e);
     strs_release(&c.args);

@@ -11,7 +11,7 @@ static const struct group {
     const char *verbs;
 } groups[] = {
     {"build", " build test plan why clean "},
-    {"look at results", " log show diff report metrics graph targets "},
+    {"look at results", " log show diff bisect-check report metrics graph targets "},
     {"keep and believe them", " reproduce verify fsck init trace gc "},
     {"find out more", " help explain version rules completion man "},
 };
@@ -42,7 +42,7 @@ static void list_group(const struct group *group, const char *title, struct buf 
             continue;
         if (out->len == start)
             buf_addf(out, "\n%s:\n", title);
-        buf_addf(out, "  %-11s %s\n", (*cmd)->name, (*cmd)->summary);
+        buf_addf(out, "  %-13s %s\n", (*cmd)->name, (*cmd)->summary);
     }
 }
 
