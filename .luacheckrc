@@ -9,7 +9,7 @@ local builtins = {
   "target", "tool", "trace_to", "traced", "use",
 }
 local for_rules = { "fail", "finally", "probe", "rule_file", "shared", "watch" }
-local rules = { "bench", "cc", "check", "cubin", "guide", "hypothesis", "invariant", "kernel", "op", "report", "step", "test", "verdict" }
+local rules = { "bench", "cc", "check", "cubin", "dist", "guide", "hypothesis", "invariant", "kernel", "op", "report", "step", "test", "verdict" }
 
 local function all(...)
   local out = {}

@@ -149,6 +149,10 @@ local function self_tests(project)
     inputs = { "tests/self/headers.sh", project.headers },
     tools = "cc",
   })
+  declare("self/rules_manual", {
+    run = { "cmp", "out/manual/rules.md", "rules/README.md" }, inputs = { "out/manual/rules.md", "rules/README.md" },
+    doc = "copy out/manual/rules.md to rules/README.md when a rule has changed",
+  })
   local objects = {}
   for i, source in ipairs(flatten(project.engine, { "src/main.c" }, project.verbs)) do
     objects[i] = ("out/obj/gcc/%s.o"):format(source)
