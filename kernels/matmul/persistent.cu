@@ -8,12 +8,18 @@
  * by multicast.
  *
  * Launch: grid = multiprocessors (a multiple of CLUSTER), block = THREADS, shared memory =
- * sizeof(struct stage_memory). STORE_BY_COPY needs rows of C that are a multiple of 16 bytes apart;
- * without it each thread writes its own elements. */
+ * sizeof(struct stage_memory) = STAGES * ((BLOCK_M + BLOCK_N) * 128 + 16) and what C is staged in:
+ * CONSUMERS * 16384 with STORE_BY_COPY, CONSUMERS * 8192 with COALESCE; rounded up to 1024.
+ * Arguments: map of a (box 64 x BLOCK_M), map of b (box 64 x BLOCK_N / CLUSTER, or 64 x 64 of
+ * [K, N] with B_ROW_MAJOR), map of c (box 64 x 64, read only by STORE_BY_COPY), c, M, N, K.
+ *
+ * Legal where rows of A and B are a multiple of 16 bytes apart. STORE_BY_COPY needs the same of C;
+ * without it each thread writes its own elements, or with COALESCE a warp writes whole rows of 64
+ * that it has gathered in shared memory. B_ROW_MAJOR: B is [K, N], whose tiles are read across
+ * K. */
+#include "../device/element.cuh"
 #include "../device/hopper.cuh"
 #include "../device/wgmma.cuh"
-
-#include <cuda_bf16.h>
 
 #ifndef BLOCK_M
 #define BLOCK_M 128
@@ -36,6 +42,12 @@
 #ifndef STORE_BY_COPY
 #define STORE_BY_COPY 1
 #endif
+#ifndef COALESCE
+#define COALESCE 0
+#endif
+#ifndef B_ROW_MAJOR
+#define B_ROW_MAJOR 0
+#endif
 #define BLOCK_K SWIZZLE_COLUMNS
 #define THREADS ((CONSUMERS + 1) * WARPGROUP)
 #define ROWS (BLOCK_M / CONSUMERS) /* of one consumer */
@@ -44,15 +56,16 @@
 #define CONSUMER_REGISTERS (CONSUMERS == 1 ? 240 : CONSUMERS == 2 ? 232 : 160)
 
 static_assert(ROWS % 64 == 0, "a consumer owns whole products of 64 rows");
-static_assert(BLOCK_N % (8 * CLUSTER) == 0, "a cluster shares whole swizzle atoms of B");
-
-typedef __nv_bfloat16 element;
+static_assert(BLOCK_N % ((B_ROW_MAJOR ? 64 : 8) * CLUSTER) == 0, "blocks share whole boxes of B");
+static_assert(!STORE_BY_COPY || !COALESCE, "C leaves in one way");
 
 struct alignas(1024) stage_memory {
     element a[STAGES][BLOCK_M * BLOCK_K];
     element b[STAGES][BLOCK_N * BLOCK_K];
 #if STORE_BY_COPY
     element c[CONSUMERS][2][64 * STORE_COLUMNS];
+#elif COALESCE
+    element c[CONSUMERS][1][64 * STORE_COLUMNS];
 #endif
     uint64_t full[STAGES], empty[STAGES];
 };
@@ -76,7 +89,7 @@ template <int n> struct product;
         static __device__ __forceinline__ void issue(float (&d)[n / 2], uint64_t a, uint64_t b,    \
                                                      bool accumulate)                              \
         {                                                                                          \
-            product_m64n##n<1>(d, a, b, accumulate);                                               \
+            product_m64n##n<!B_ROW_MAJOR>(d, a, b, accumulate);                                    \
         }                                                                                          \
     }
 PRODUCT_WIDTH(64);
@@ -106,26 +119,53 @@ __device__ __forceinline__ void release(stage_memory &s, int stage, int lane)
     }
 }
 
+/* This block's share of a tile of B: all of it, or one part that every block of the cluster gets.
+ */
+__device__ __forceinline__ void load_b(stage_memory &s, int stage, const CUtensorMap *map_b, int k,
+                                       int column, uint32_t rank)
+{
+    const int part = BLOCK_N / CLUSTER, box = B_ROW_MAJOR ? 64 : part;
+#pragma unroll
+    for (int n = 0; n < part; n += box) {
+        int at = rank * part + n;
+        int x = B_ROW_MAJOR ? column + at : k, y = B_ROW_MAJOR ? k : column + at;
+        element *to = &s.b[stage][at * BLOCK_K];
+        if (CLUSTER > 1)
+            copy_load_multicast(to, map_b, &s.full[stage], x, y, (1 << CLUSTER) - 1);
+        else
+            copy_load(to, map_b, &s.full[stage], x, y);
+    }
+}
+
 __device__ __forceinline__ void load_stage(stage_memory &s, const ring &r, const CUtensorMap *map_a,
                                            const CUtensorMap *map_b, int k, int row, int column,
                                            uint32_t rank)
 {
     barrier_expect(&s.full[r.stage], (BLOCK_M + BLOCK_N) * BLOCK_K * sizeof(element));
     copy_load(s.a[r.stage], map_a, &s.full[r.stage], k * BLOCK_K, row);
-    if (CLUSTER > 1) {
-        int part = BLOCK_N / CLUSTER;
-        copy_load_multicast(&s.b[r.stage][rank * part * BLOCK_K], map_b, &s.full[r.stage],
-                            k * BLOCK_K, column + rank * part, (1 << CLUSTER) - 1);
-    } else {
-        copy_load(s.b[r.stage], map_b, &s.full[r.stage], k * BLOCK_K, column);
-    }
+    load_b(s, r.stage, map_b, k * BLOCK_K, column, rank);
 }
 
-__device__ __forceinline__ uint32_t pair(float low, float high)
+/* Sixteen steps along K of a tile of B. Across K, groups of 64 columns lie one box apart. */
+__device__ __forceinline__ uint64_t operand_b(const element *b, int kk)
 {
-    __nv_bfloat162 two = __floats2bfloat162_rn(low, high);
-    return *(uint32_t *)&two;
+    return B_ROW_MAJOR ? product_operand(b + kk * 16 * 64, 64 * BLOCK_K * sizeof(element))
+                       : product_operand(b + kk * 16);
 }
+
+#if STORE_BY_COPY || COALESCE
+/* 64 rows of 64 columns, swizzled; each warp writes its own sixteen rows. */
+__device__ __forceinline__ void stage_columns(element *staging, const float *v, int lane)
+{
+    int at_row = lane / 32 * 16 + lane % 16;
+#pragma unroll
+    for (int j = 0; j < STORE_COLUMNS / 16; j++, v += 8) {
+        int chunk = j * 2 + lane % 32 / 16;
+        uint32_t at = shared_address(staging) + at_row * 128 + ((chunk ^ (at_row & 7)) << 4);
+        store_matrices(at, pair(v[0], v[1]), pair(v[2], v[3]), pair(v[4], v[5]), pair(v[6], v[7]));
+    }
+}
+#endif
 
 #if STORE_BY_COPY
 /* 64 columns at a time through one of two swizzled buffers; one thread starts every store, so its
@@ -134,7 +174,6 @@ __device__ __forceinline__ void store_tile(stage_memory &s, const CUtensorMap *m
                                            float (&acc)[PRODUCTS][BLOCK_N / 2], int consumer,
                                            int lane, int row, int column)
 {
-    int warp = lane / 32, l = lane % 32;
 #pragma unroll
     for (int m = 0; m < PRODUCTS; m++)
 #pragma unroll
@@ -143,21 +182,55 @@ __device__ __forceinline__ void store_tile(stage_memory &s, const CUtensorMap *m
             if (lane == 0)
                 copy_store_wait_read<1>();
             named_sync(consumer + 1, WARPGROUP);
-#pragma unroll
-            for (int j = 0; j < STORE_COLUMNS / 16; j++) {
-                const float *v = &acc[m][n * (STORE_COLUMNS / 2) + j * 8];
-                int at_row = warp * 16 + l % 16, chunk = j * 2 + l / 16;
-                uint32_t at =
-                    shared_address(staging) + at_row * 128 + ((chunk ^ (at_row & 7)) << 4);
-                store_matrices(at, pair(v[0], v[1]), pair(v[2], v[3]), pair(v[4], v[5]),
-                               pair(v[6], v[7]));
-            }
+            stage_columns(staging, &acc[m][n * (STORE_COLUMNS / 2)], lane);
             proxy_fence();
             named_sync(consumer + 1, WARPGROUP);
             if (lane == 0) {
                 copy_store(map_c, staging, column + n * STORE_COLUMNS, row + m * 64);
                 copy_store_commit();
             }
+        }
+}
+#elif COALESCE
+/* Writes 64 neighbours of one row, which begin at `at`: two a lane where that is aligned, else the
+ * pairs that are and one element at either end. */
+__device__ __forceinline__ void store_run(element *at, const element *staging, int row, int l,
+                                          int columns)
+{
+    auto staged = [&](int i) {
+        return staging[row * STORE_COLUMNS + ((i / 8 ^ (row & 7)) << 3) + i % 8];
+    };
+    int odd = (int)((size_t)at >> 1 & 1), i = 2 * l + odd, end = min(columns, STORE_COLUMNS);
+    if (i + 1 < end) {
+        element_pair two;
+        two.x = staged(i);
+        two.y = staged(i + 1);
+        *(element_pair *)(at + i) = two;
+    } else if (i < end) {
+        at[i] = staged(i);
+    }
+    if (odd && l == 0)
+        at[0] = staged(0);
+}
+
+/* A warp gathers sixteen rows of 64 columns in shared memory and writes them row by row. */
+__device__ __forceinline__ void store_tile(stage_memory &s, element *c,
+                                           float (&acc)[PRODUCTS][BLOCK_N / 2], int consumer,
+                                           int lane, int row, int column, int M, int N)
+{
+    element *staging = s.c[consumer][0];
+#pragma unroll
+    for (int m = 0; m < PRODUCTS; m++)
+#pragma unroll
+        for (int n = 0; n < BLOCK_N / STORE_COLUMNS; n++) {
+            stage_columns(staging, &acc[m][n * (STORE_COLUMNS / 2)], lane);
+            __syncwarp();
+            int x = column + n * STORE_COLUMNS, first = lane / 32 * 16;
+#pragma unroll 4
+            for (int i = first; i < first + 16; i++)
+                if (row + m * 64 + i < M && x < N)
+                    store_run(c + (size_t)(row + m * 64 + i) * N + x, staging, i, lane % 32, N - x);
+            __syncwarp();
         }
 }
 #else
@@ -172,7 +245,7 @@ __device__ __forceinline__ void store_tile(element *c, float (&acc)[PRODUCTS][BL
             int r = row + m * 64 + warp * 16 + l / 4 + (i / 2 % 2) * 8;
             int col = column + i / 4 * 8 + (l % 4) * 2 + i % 2;
             if (r < M && col < N)
-                c[(size_t)r * N + col] = __float2bfloat16(acc[m][i]);
+                c[(size_t)r * N + col] = narrow(acc[m][i]);
         }
 }
 #endif
@@ -242,7 +315,7 @@ extern "C" __global__ __launch_bounds__(THREADS,
                             acc[m],
                             product_operand(
                                 &s.a[r.stage][(role * ROWS + m * 64) * BLOCK_K + kk * 16]),
-                            product_operand(&s.b[r.stage][kk * 16]), k > 0 || kk > 0);
+                            operand_b(s.b[r.stage], kk), k > 0 || kk > 0);
                 product_commit();
                 /* One group stays in flight; the stage before it has been read. */
                 product_wait<1>();
@@ -254,6 +327,8 @@ extern "C" __global__ __launch_bounds__(THREADS,
             release(s, before, lane);
 #if STORE_BY_COPY
             store_tile(s, &map_c, acc, role, lane, row, column);
+#elif COALESCE
+            store_tile(s, c, acc, role, lane, row, column, M, N);
 #else
             store_tile(c, acc, lane, row, column, M, N);
 #endif
