@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A burst is long enough for the clock of the events, and short enough for many of them. */
-#define BURST_NS 5e6
+/* A burst is long enough for the clock of the events, and short enough for many of them. Before it
+ * the same kernel runs for as long as the power limit takes to find the clock that goes with it. */
+#define BURST_NS 1e7
+#define WARM_NS 4e7
+#define WARM_MOST 2000
 #define BURST_LEAST 2
 #define BURST_MOST 200
 /* The clock settles once; between shapes it only must not have cooled. */
@@ -27,7 +30,7 @@ struct lane {
     struct contender contender;
     enum study_status status;
     struct study_fault fault;
-    size_t burst;
+    size_t burst, warm; /* launches that are timed together, and those before them */
     double *samples_ns;
     size_t count;
 };
@@ -76,7 +79,7 @@ static int burst(struct bench *b, struct lane *lane, double *launch_ns, struct e
     size_t used = lane->burst < b->sets.count ? lane->burst : b->sets.count;
     float ms = 0;
     worker_says_launch(w, lane->kernel, b->shape, FILL_NORMAL);
-    CUresult result = launches(b, lane, lane->burst);
+    CUresult result = launches(b, lane, lane->warm);
     if (sets_prepare(&b->sets, used, FILL_NORMAL, &w->rng, e) < 0)
         return -1;
     cuda->cuEventRecord(b->start, cuda->stream);
@@ -128,10 +131,10 @@ static int sample(struct bench *b, struct lane *lane, double *launch_ns, struct 
     return lane->status == STUDY_PASS ? judge(b, lane, *launch_ns, e) : 0;
 }
 
-static size_t burst_for(double launch_ns)
+static size_t launches_for(double limit_ns, double launch_ns, size_t most)
 {
-    double fit = ceil(BURST_NS / (launch_ns > 1 ? launch_ns : 1));
-    return fit < BURST_LEAST ? BURST_LEAST : fit > BURST_MOST ? BURST_MOST : (size_t)fit;
+    double fit = ceil(limit_ns / (launch_ns > 1 ? launch_ns : 1));
+    return fit < BURST_LEAST ? BURST_LEAST : fit > (double)most ? most : (size_t)fit;
 }
 
 /* Who takes part on this shape, and how long a burst each needs. */
@@ -144,18 +147,23 @@ static int admit(struct bench *b, struct err *e)
         const char *lost = json_text(w->lost, kernel->name, NULL);
         double launch_ns = 0;
         lane->count = 0;
+        lane->contender.choice = -1;
         lane->fault = (struct study_fault){0};
         lane->status =
             lost ? study_status_of(lost) : study_admit(&w->study.study.shapes[b->shape], kernel);
         if (lane->status != STUDY_PASS)
             continue;
+        /* The control comes last, and is to be the very same. */
+        if (lane != &b->lanes[lane->kernel])
+            lane->contender.choice = b->lanes[lane->kernel].contender.choice;
         contender_bind(&lane->contender, &w->study, b->shape, &b->sets);
         lane->status = lane->contender.status;
-        lane->burst = BURST_LEAST;
+        lane->burst = lane->warm = BURST_LEAST;
         for (int round = 0; round < 2 && lane->status == STUDY_PASS; round++) {
             if (sample(b, lane, &launch_ns, e) < 0)
                 return -1;
-            lane->burst = burst_for(launch_ns);
+            lane->burst = launches_for(BURST_NS, launch_ns, BURST_MOST);
+            lane->warm = launches_for(WARM_NS, launch_ns, WARM_MOST);
         }
     }
     return 0;

@@ -30,7 +30,7 @@ void contender_refuse(struct contender *c, enum study_status status, const char 
 void contender_open(struct cuda *cuda, const struct study_kernel *kernel,
                     const struct plan_kernel *plan, struct contender *out)
 {
-    *out = (struct contender){.kernel = kernel, .plan = plan, .cuda = cuda};
+    *out = (struct contender){.kernel = kernel, .plan = plan, .cuda = cuda, .choice = -1};
     if (plan->library)
         return;
     CUresult result = cuda->cuModuleLoad(&out->module, kernel->object);

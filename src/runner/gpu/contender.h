@@ -26,6 +26,7 @@ struct contender {
     enum study_status status; /* STUDY_UNLOADABLE, STUDY_REFUSED, STUDY_UNAVAILABLE: cannot run */
     char *why;                /* for that status; NULL: nothing to say */
     char *version;            /* of a library */
+    int choice;               /* what a library chose among its own, -1: it has yet to */
 };
 
 void contender_open(struct cuda *cuda, const struct study_kernel *kernel,

@@ -24,7 +24,10 @@
 
 #define WORKSPACE_BYTES ((size_t)64 << 20)
 #define ALGORITHMS 8
-#define TIMED_LAUNCHES 4
+/* Each algorithm is timed in so many rounds of so long; its best round counts. */
+#define ROUNDS 4
+#define ROUND_MS 4
+#define ROUND_MOST 64
 
 struct library_call {
     struct contender *contender;
@@ -115,37 +118,48 @@ static int run(struct library_call *call, size_t set)
         (cudaStream_t)call->contender->cuda->stream);
 }
 
-static double time_one(struct library_call *call, CUevent start, CUevent end)
+/* The time of `count` launches by events; one that is not timed goes before. */
+static double time_launches(struct library_call *call, const CUevent *event, size_t count)
 {
     struct cuda *cuda = call->contender->cuda;
     float ms = INFINITY;
     int failed = run(call, 0);
-    cuda->cuEventRecord(start, cuda->stream);
-    for (int i = 0; i < TIMED_LAUNCHES; i++)
-        failed |= run(call, (size_t)i % call->sets->count);
-    cuda->cuEventRecord(end, cuda->stream);
+    cuda->cuEventRecord(event[0], cuda->stream);
+    for (size_t i = 0; i < count; i++)
+        failed |= run(call, i % call->sets->count);
+    cuda->cuEventRecord(event[1], cuda->stream);
     if (cuda->cuStreamSynchronize(cuda->stream) != CUDA_SUCCESS || failed ||
-        cuda->cuEventElapsedTime(&ms, start, end) != CUDA_SUCCESS)
+        cuda->cuEventElapsedTime(&ms, event[0], event[1]) != CUDA_SUCCESS)
         return INFINITY;
-    return ms;
+    return ms / (double)count;
 }
 
+/* The algorithms take turns, so that a clock which moves moves for all of them. */
 static void choose(struct library_call *call)
 {
     struct cuda *cuda = call->contender->cuda;
-    CUevent start, end;
-    double best = INFINITY;
-    int chosen = 0;
-    if (cuda->cuEventCreate(&start, 0) || cuda->cuEventCreate(&end, 0))
+    CUevent event[2];
+    double best[ALGORITHMS], all = INFINITY;
+    size_t count[ALGORITHMS];
+    if (cuda->cuEventCreate(&event[0], 0) || cuda->cuEventCreate(&event[1], 0))
         return;
     for (call->best = 0; call->best < call->found_count; call->best++) {
-        double ms = time_one(call, start, end);
-        if (ms < best) {
-            best = ms;
-            chosen = call->best;
-        }
+        double fit = ROUND_MS / time_launches(call, event, 1) + 1;
+        count[call->best] = fit > ROUND_MOST ? ROUND_MOST : (size_t)fit;
+        best[call->best] = INFINITY;
     }
-    call->best = chosen;
+    for (int round = 0; round < ROUNDS; round++)
+        for (call->best = 0; call->best < call->found_count; call->best++) {
+            double ms = time_launches(call, event, count[call->best]);
+            best[call->best] = ms < best[call->best] ? ms : best[call->best];
+        }
+    for (int i = 0; i < call->found_count; i++)
+        if (best[i] < all) {
+            all = best[i];
+            call->contender->choice = i;
+        }
+    cuda->cuEventDestroy(event[0]);
+    cuda->cuEventDestroy(event[1]);
 }
 
 static void release(struct library_call *call)
@@ -205,7 +219,9 @@ static struct library_call *bind(struct contender *c, const struct study *study,
         contender_refuse(c, STUDY_UNAVAILABLE, "cuBLASLt knows no algorithm for this product");
         goto fail;
     }
-    choose(call);
+    if (c->choice < 0 || c->choice >= call->found_count)
+        choose(call);
+    call->best = c->choice < 0 ? 0 : c->choice;
     say_version(call);
     return call;
 fail:

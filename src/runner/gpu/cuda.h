@@ -42,6 +42,7 @@
     X(cuStreamCreate)                                                                              \
     X(cuStreamSynchronize)                                                                         \
     X(cuEventCreate)                                                                               \
+    X(cuEventDestroy)                                                                              \
     X(cuEventRecord)                                                                               \
     X(cuEventElapsedTime)                                                                          \
     X(cuTensorMapEncodeTiled)

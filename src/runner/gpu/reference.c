@@ -58,14 +58,16 @@ bool reference_accepts(enum study_dtype dtype, bool exact, double bound, double 
         [DTYPE_F32] = 0x1p-24, [DTYPE_BF16] = 0x1p-8, [DTYPE_F16] = 0x1p-11};
     static const double largest[] = {
         [DTYPE_F32] = 0x1.fffffep127, [DTYPE_BF16] = 0x1.fep127, [DTYPE_F16] = 65504.0};
+    /* Below the normal numbers the last place no longer shrinks; arithmetic in fp32 takes what lies
+     * below its own for zero, a term at a time. */
+    static const double tiny[] = {
+        [DTYPE_F32] = 0x1p-100, [DTYPE_BF16] = 0x1p-100, [DTYPE_F16] = 0x1p-25};
     *allowed = exact ? 0 : bound * scale + half_ulp[dtype] * fabs(want);
     if (exact || isinf(want))
         return got == reference_round(dtype, want);
     if (isinf(got))
         return (got > 0) == (want > 0) && fabs(want) + *allowed > largest[dtype];
-    /* Below the normal numbers the last place no longer shrinks. */
-    if (dtype == DTYPE_F16)
-        *allowed += 0x1p-25;
+    *allowed += tiny[dtype];
     return fabs(got - want) <= *allowed;
 }
 
