@@ -27,3 +27,5 @@ files["rules"] = { read_globals = all(builtins, for_rules, rules) }
 files["rules/step"] = { read_globals = { "include", "json", "stat", "step", "lint" } }
 files["tests"] = { read_globals = all(builtins, rules) }
 files["spakfile"] = { read_globals = all(builtins, rules) }
+-- It evaluates the rules themselves, so it sets what they see.
+files["rules/step/manual.lua"] = { globals = all(builtins, for_rules), read_globals = { "step" } }
