@@ -77,7 +77,8 @@ bool diff_measure_path(struct diff_job *job, const char *path, const char *folde
     return true;
 }
 
-static int read_run(struct diff_job *job, const char *commit, struct trace_entry *out, struct err *e)
+static int read_run(struct diff_job *job, const char *commit, struct trace_entry *out,
+                    struct err *e)
 {
     if (trace_resolve(job->trace, commit, job->arena, out, e))
         return -1;
@@ -149,7 +150,8 @@ static int compare_env(struct diff_job *job, struct err *e)
     return 0;
 }
 
-/* A machine is in a run when its folder has facts. Those that only one run has are where the two do not meet. */
+/* A machine is in a run when its folder has facts. Those that only one run has are where the two do
+ * not meet. */
 static void find_lone_machines(struct diff_job *job)
 {
     job->out->machines =
@@ -159,9 +161,8 @@ static void find_lone_machines(struct diff_job *job)
         const char *name = change->path + strlen("measure/"), *end = strchr(name, '/');
         if (!end || strcmp(end, "/machine") != 0 || (change->before && change->after))
             continue;
-        job->out->machines[job->out->machine_count++] =
-            (struct diff_machine){arena_strndup(job->arena, name, (size_t)(end - name)),
-                                  change->before, change->after};
+        job->out->machines[job->out->machine_count++] = (struct diff_machine){
+            arena_strndup(job->arena, name, (size_t)(end - name)), change->before, change->after};
     }
 }
 
@@ -259,8 +260,7 @@ bool diff_differs(const struct diff *d)
 int diff_traces(struct trace *t, struct store *store, const char *a, const char *b,
                 struct arena *arena, struct diff *out, struct err *e)
 {
-    struct diff_job job = {
-        .trace = t, .store = store, .a = a, .b = b, .arena = arena, .out = out};
+    struct diff_job job = {.trace = t, .store = store, .a = a, .b = b, .arena = arena, .out = out};
     *out = (struct diff){0};
     if (read_run(&job, a, &out->a, e) || read_run(&job, b, &out->b, e))
         return -1;

@@ -96,7 +96,8 @@ static void take_samples(struct diff_job *job, struct readings *r, struct str na
     r->at[at].n = count;
 }
 
-/* Head, a line for each series, then all numbers. What a head promises beyond the end is not believed. */
+/* Head, a line for each series, then all numbers. What a head promises beyond the end is not
+ * believed. */
 static void read_samples(struct diff_job *job, struct str blob, struct readings *r)
 {
     size_t magic = sizeof(SAMPLES_MAGIC) - 1, count;

@@ -35,9 +35,9 @@ struct side {
 /* Nodes while they are compared, in the order of diff->nodes. */
 struct work {
     struct diff_job *job;
-    struct strmap makers;       /* path to the changed node that makes it */
-    struct strs changed_tools;  /* tools whose line in env/toolchain is another */
-    bool outside;               /* files outside the project changed */
+    struct strmap makers;      /* path to the changed node that makes it */
+    struct strs changed_tools; /* tools whose line in env/toolchain is another */
+    bool outside;              /* files outside the project changed */
     size_t object_cap;
 };
 
@@ -319,8 +319,7 @@ static void note_outputs(struct work *w, const struct side *s, uint32_t node)
     struct str rest = str_of(buf_text(&s->plan)), line;
     while (str_split(&rest, '\n', &line))
         if (starts(line, "out ")) /* one that failed left nothing, and was to all the same */
-            strmap_set(&w->makers,
-                       arena_strndup(w->job->arena, line.ptr + 4, line.len - 4), node);
+            strmap_set(&w->makers, arena_strndup(w->job->arena, line.ptr + 4, line.len - 4), node);
 }
 
 static void compare_plans(struct diff_job *job, const struct side *a, const struct side *b,
@@ -363,8 +362,8 @@ static int compare_node(struct work *w, const char *name, uint32_t index, struct
     return rc;
 }
 
-/* The names of nodes whose plan or outcome is another: below plan/, out/ and, of a machine that measured
- * both runs, measure/<machine>/nodes/. */
+/* The names of nodes whose plan or outcome is another: below plan/, out/ and, of a machine that
+ * measured both runs, measure/<machine>/nodes/. */
 static int changed_names(struct diff_job *job, struct strs *out, struct err *e)
 {
     static const char *const folders[] = {"plan", "out"};
@@ -395,13 +394,13 @@ static void find_changed_environment(struct work *w)
             continue;
         for (size_t k = 0; k < d->env[i].lines.len; k++) {
             const char *line = d->env[i].lines.at[k].text;
-            strs_push(&w->changed_tools,
-                      arena_strndup(w->job->arena, line, strcspn(line, " ")));
+            strs_push(&w->changed_tools, arena_strndup(w->job->arena, line, strcspn(line, " ")));
         }
     }
 }
 
-/* Where a chain can start: with a source, with the node's own lines, or with no cause that is known. */
+/* Where a chain can start: with a source, with the node's own lines, or with no cause that is
+ * known. */
 static bool find_root(struct work *w, struct diff_node *n)
 {
     for (size_t i = 0; i < n->input_count; i++)
@@ -473,11 +472,9 @@ int diff_nodes(struct diff_job *job, struct err *e)
 const char *diff_why_name(enum diff_why why)
 {
     static const char *const names[] = {
-        [DIFF_NEW] = "new",         [DIFF_GONE] = "gone",
-        [DIFF_PLAN] = "plan",       [DIFF_INPUTS] = "inputs",
-        [DIFF_TOOL] = "tool",       [DIFF_OUTSIDE] = "outside",
-        [DIFF_MEASURED] = "measured", [DIFF_STATE] = "state",
-        [DIFF_UNCAUSED] = "uncaused",
+        [DIFF_NEW] = "new",           [DIFF_GONE] = "gone",   [DIFF_PLAN] = "plan",
+        [DIFF_INPUTS] = "inputs",     [DIFF_TOOL] = "tool",   [DIFF_OUTSIDE] = "outside",
+        [DIFF_MEASURED] = "measured", [DIFF_STATE] = "state", [DIFF_UNCAUSED] = "uncaused",
     };
     return names[why];
 }

@@ -17,7 +17,8 @@ struct diff_job {
 /* A file of one commit; "" when it is not there. The text lives in the arena. */
 int diff_read(struct diff_job *job, const char *commit, const char *path, struct str *out,
               struct err *e);
-/* Appends what the lines of two texts do not share: what went, then what came, each in the order of its text. */
+/* Appends what the lines of two texts do not share: what went, then what came, each in the order of
+ * its text. */
 void diff_add_lines(struct diff_job *job, struct str before, struct str after,
                     struct diff_lines *out);
 void diff_push_line(struct diff_job *job, struct diff_lines *out, char sign, struct str text);

@@ -35,7 +35,8 @@ static const char *find(struct diff_job *job, const struct list *list, const jso
     return NULL;
 }
 
-/* What `root` judges and `other` judges otherwise; those only in `other` come with the sides swapped. */
+/* What `root` judges and `other` judges otherwise; those only in `other` come with the sides
+ * swapped. */
 static void compare(struct diff_job *job, const struct diff_text *text, const struct list *list,
                     const json_t *root, const json_t *other, bool swapped)
 {
@@ -48,8 +49,7 @@ static void compare(struct diff_job *job, const struct diff_text *text, const st
         if (!own || !what || (others && (swapped || strcmp(own, others) == 0)))
             continue;
         struct diff *d = job->out;
-        struct diff_verdict *at =
-            arena_alloc(job->arena, (d->verdict_count + 1) * sizeof(*at));
+        struct diff_verdict *at = arena_alloc(job->arena, (d->verdict_count + 1) * sizeof(*at));
         if (d->verdict_count)
             memcpy(at, d->verdicts, d->verdict_count * sizeof(*at));
         const char *before = swapped ? others : own, *after = swapped ? own : others;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What `git bisect run` reads out of an exit status. It takes 1 to 127 for "bad", so an expression that cannot be read must end above
- * that: 128 stops the bisection instead of blaming a commit. */
+/* What `git bisect run` reads out of an exit status. It takes 1 to 127 for "bad", so an expression
+ * that cannot be read must end above that: 128 stops the bisection instead of blaming a commit. */
 enum {
     HOLDS = 0,
     DOES_NOT = 1,
@@ -147,8 +147,7 @@ static int check(struct cmd_context *c, struct trace *t, const char *revision,
     c->status = SKIP;
     if (rc == 0 && strcmp(entry.status, "ok") != 0)
         why = arena_printf(c->arena, "the run is %s", entry.status);
-    else if (rc == 0 &&
-             find_value(buf_text(&summary), claim->metric, c->arena, &value, &nearest))
+    else if (rc == 0 && find_value(buf_text(&summary), claim->metric, c->arena, &value, &nearest))
         c->status = claim_holds(claim, value) ? HOLDS : DOES_NOT;
     else if (rc == 0)
         why = nearest ? arena_printf(c->arena, "the run has no such metric; is it %s?", nearest)
@@ -159,7 +158,8 @@ static int check(struct cmd_context *c, struct trace *t, const char *revision,
     return rc;
 }
 
-/* A bisection checks traces out, whose top has no spakfile: the repository around is enough there. */
+/* A bisection checks traces out, whose top has no spakfile: the repository around is enough there.
+ */
 static int check_head(struct cmd_context *c, const struct claim *claim, struct err *e)
 {
     const char *dir = cmd_value(c, "directory");

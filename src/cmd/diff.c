@@ -45,10 +45,10 @@ static json_t *texts_json(const struct diff_text *texts, size_t count, bool sour
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++) {
         const struct diff_text *t = &texts[i];
-        json_t *o = json_pack("{s:o, s:s, s:b, s:I, s:I}", "path", text_json(t->path), "how",
-                              how(t->before, t->after), "binary", t->patch.binary, "lines_added",
-                              (json_int_t)t->patch.added, "lines_removed",
-                              (json_int_t)t->patch.removed);
+        json_t *o =
+            json_pack("{s:o, s:s, s:b, s:I, s:I}", "path", text_json(t->path), "how",
+                      how(t->before, t->after), "binary", t->patch.binary, "lines_added",
+                      (json_int_t)t->patch.added, "lines_removed", (json_int_t)t->patch.removed);
         if (sources)
             json_object_set_new(o, "readers", json_integer(t->readers));
         else
@@ -63,10 +63,10 @@ static json_t *inputs_json(const struct diff_node *n)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < n->input_count; i++)
-        json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "path",
-                                              text_json(n->inputs[i].path), "before",
-                                              text_json(n->inputs[i].before), "after",
-                                              text_json(n->inputs[i].after)));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:o, s:o}", "path", text_json(n->inputs[i].path),
+                                        "before", text_json(n->inputs[i].before), "after",
+                                        text_json(n->inputs[i].after)));
     return list;
 }
 
@@ -88,11 +88,11 @@ static json_t *nodes_json(const struct diff *d)
     for (uint32_t i = 0; i < d->node_count; i++) {
         const struct diff_node *n = &d->nodes[i];
         json_array_append_new(
-            list, json_pack("{s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o}", "node", text_json(n->name),
-                            "why", diff_why_name(n->why), "measured", n->measured, "state_before",
-                            text_json(n->state_before), "state_after", text_json(n->state_after),
-                            "plan", lines_json(&n->plan), "inputs", inputs_json(n), "chain",
-                            chain_json(d, i)));
+            list,
+            json_pack("{s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o}", "node", text_json(n->name), "why",
+                      diff_why_name(n->why), "measured", n->measured, "state_before",
+                      text_json(n->state_before), "state_after", text_json(n->state_after), "plan",
+                      lines_json(&n->plan), "inputs", inputs_json(n), "chain", chain_json(d, i)));
     }
     return list;
 }
@@ -105,10 +105,10 @@ static json_t *code_json(const struct diff_code *code)
         return json_null();
     }
     for (size_t i = 0; i < code->len; i++)
-        json_array_append_new(
-            functions, json_pack("{s:o, s:I, s:I}", "name", text_json(code->at[i].name), "before",
-                                 (json_int_t)code->at[i].before, "after",
-                                 (json_int_t)code->at[i].after));
+        json_array_append_new(functions,
+                              json_pack("{s:o, s:I, s:I}", "name", text_json(code->at[i].name),
+                                        "before", (json_int_t)code->at[i].before, "after",
+                                        (json_int_t)code->at[i].after));
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "added", (json_int_t)code->added,
                      "removed", (json_int_t)code->removed, "resized", (json_int_t)code->resized,
                      "rewritten", (json_int_t)code->rewritten, "same", (json_int_t)code->same,
@@ -121,12 +121,12 @@ static json_t *objects_json(const struct diff *d)
     json_t *list = json_array();
     for (size_t i = 0; i < d->object_count; i++) {
         const struct diff_object *o = &d->objects[i];
-        json_array_append_new(
-            list, json_pack("{s:o, s:o, s:o, s:I, s:I, s:b, s:o}", "path", text_json(o->path),
-                            "before", text_json(o->before), "after", text_json(o->after),
-                            "bytes_before", (json_int_t)o->bytes_before, "bytes_after",
-                            (json_int_t)o->bytes_after, "measured", o->measured, "code",
-                            code_json(o->code)));
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:I, s:I, s:b, s:o}", "path",
+                                              text_json(o->path), "before", text_json(o->before),
+                                              "after", text_json(o->after), "bytes_before",
+                                              (json_int_t)o->bytes_before, "bytes_after",
+                                              (json_int_t)o->bytes_after, "measured", o->measured,
+                                              "code", code_json(o->code)));
     }
     return list;
 }
@@ -137,14 +137,13 @@ static json_t *metrics_json(const struct diff *d)
     for (size_t i = 0; i < d->metric_count; i++) {
         const struct diff_metric *m = &d->metrics[i];
         json_array_append_new(
-            list,
-            json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:b}", "metric",
-                      text_json(m->name), "unit", text_json(m->unit), "machine",
-                      text_json(m->machine), "before", number_json(m->before), "after",
-                      number_json(m->after), "ratio", number_json(m->ratio.median), "lo",
-                      number_json(m->ratio.lo), "hi", number_json(m->ratio.hi), "n_before",
-                      (json_int_t)m->n_before, "n_after", (json_int_t)m->n_after, "p",
-                      number_json(m->p), "moved", m->moved));
+            list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:b}",
+                            "metric", text_json(m->name), "unit", text_json(m->unit), "machine",
+                            text_json(m->machine), "before", number_json(m->before), "after",
+                            number_json(m->after), "ratio", number_json(m->ratio.median), "lo",
+                            number_json(m->ratio.lo), "hi", number_json(m->ratio.hi), "n_before",
+                            (json_int_t)m->n_before, "n_after", (json_int_t)m->n_after, "p",
+                            number_json(m->p), "moved", m->moved));
     }
     return list;
 }
@@ -228,8 +227,8 @@ static int default_target(struct cmd_context *c, struct session *s, struct trace
     if (trace_targets(t, c->arena, &targets, e))
         return -1;
     *out = targets.len == 1 ? targets.at[0] : NULL;
-    if (!*out && s->graph && session_targets(s, &none, &defaults, &quiet) == 0 && defaults.len == 1 &&
-        is_target(t, c->arena, node_name(s->graph, defaults.at[0])))
+    if (!*out && s->graph && session_targets(s, &none, &defaults, &quiet) == 0 &&
+        defaults.len == 1 && is_target(t, c->arena, node_name(s->graph, defaults.at[0])))
         *out = node_name(s->graph, defaults.at[0]);
     err_release(&quiet);
     ids_release(&defaults);
@@ -267,7 +266,10 @@ static int find_sides(struct cmd_context *c, struct session *s, struct trace *t,
         return last_two(c, t, c->args.at[0], out, e);
     if (resolve(c, t, c->args.at[0], &out->before, &target, e))
         return -1;
-    return resolve(c, t, c->args.len == 2 ? c->args.at[1] : *target ? target : c->args.at[0],
+    return resolve(c, t,
+                   c->args.len == 2 ? c->args.at[1]
+                   : *target        ? target
+                                    : c->args.at[0],
                    &out->after, NULL, e);
 }
 

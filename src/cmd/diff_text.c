@@ -6,12 +6,12 @@
 #include <string.h>
 
 enum {
-    LIST_MAX = 6,      /* entries of a list on the one screen */
-    PLAN_MAX = 2,      /* lines of one node's plan */
-    CHAIN_MAX = 3,     /* chains */
-    TEXT_MAX = 2,      /* texts with their hunks */
-    HUNK_MAX = 8,      /* lines of such a text */
-    FUNCTION_MAX = 4,  /* functions of one object */
+    LIST_MAX = 6,     /* entries of a list on the one screen */
+    PLAN_MAX = 2,     /* lines of one node's plan */
+    CHAIN_MAX = 3,    /* chains */
+    TEXT_MAX = 2,     /* texts with their hunks */
+    HUNK_MAX = 8,     /* lines of such a text */
+    FUNCTION_MAX = 4, /* functions of one object */
     NAME_WIDTH = 44,
     SHORT_DIGEST = 12, /* digits of a digest that tell enough */
 };
@@ -191,8 +191,9 @@ static void add_reason(struct drawing *w, const struct diff_node *n)
                            : n->why == DIFF_GONE     ? "gone"
                            : n->why == DIFF_PLAN     ? "is to do another thing:"
                            : n->why == DIFF_MEASURED ? "measured again"
-                           : n->why == DIFF_STATE    ? "the same work"
-                                                     : "may read a file outside the project that changed");
+                           : n->why == DIFF_STATE
+                               ? "the same work"
+                               : "may read a file outside the project that changed");
     }
     if (n->state_before && n->state_after && strcmp(n->state_before, n->state_after) != 0) {
         buf_addstr(w->out, " (");
@@ -372,11 +373,11 @@ static void draw_hunks(struct drawing *w, const struct diff_text *text)
     while (str_split(&rest, '\n', &line)) {
         if (count++ >= limit(w, HUNK_MAX))
             continue;
-        paint(w, line.len == 0           ? PLAIN
-                 : line.ptr[0] == '-'    ? RED
-                 : line.ptr[0] == '+'    ? GREEN
-                 : line.ptr[0] == '@'    ? DIM
-                                         : PLAIN);
+        paint(w, line.len == 0        ? PLAIN
+                 : line.ptr[0] == '-' ? RED
+                 : line.ptr[0] == '+' ? GREEN
+                 : line.ptr[0] == '@' ? DIM
+                                      : PLAIN);
         buf_addstr(w->out, "    ");
         add_clean(w, line.ptr, line.len);
         paint(w, PLAIN);

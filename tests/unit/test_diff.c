@@ -109,8 +109,8 @@ static void what_is_no_elf_is_not_compared(void **state)
     assert_null(diff_elf(bytes_of(&bad), bytes_of(&good), &w->arena));
 }
 
-/* Every prefix, every field set to its largest value, and bytes changed at random: no read outside. The copy is as long as the file,
- * so that the address sanitizer sees the first byte too many. */
+/* Every prefix, every field set to its largest value, and bytes changed at random: no read outside.
+ * The copy is as long as the file, so that the address sanitizer sees the first byte too many. */
 static void damaged_elf_is_read_within_its_bounds(void **state)
 {
     struct arena arena = {0};
@@ -170,7 +170,8 @@ static void a_changed_source_reaches_what_reads_it(void **state)
     assert_int_equal(d.sources[0].patch.added, 1);
     assert_int_equal(d.sources[0].readers, 1);
     assert_null(find_node(&d, "out/guide.md"));
-    const struct diff_node *object = find_node(&d, "out/hello.o"), *program = find_node(&d, "out/hello");
+    const struct diff_node *object = find_node(&d, "out/hello.o"),
+                           *program = find_node(&d, "out/hello");
     assert_int_equal(object->why, DIFF_INPUTS);
     assert_text(object->cause_input, "hello.c");
     assert_int_equal(object->depth, 0);
@@ -218,11 +219,11 @@ static const char *samples_about(struct world *w, double middle, double spread, 
     struct rng rng = {seed};
     for (int i = 0; i < 25; i++)
         buf_addf(&list, "%s%.6f", i ? "," : "", middle * (1 + spread * (rng_unit(&rng) - 0.5)));
-    const char *text = arena_printf(
-        &w->arena,
-        "{\"metrics\":[{\"metric\":\"fmha.fused\",\"unit\":\"ns\",\"median\":%f,\"lo\":%f,\"hi\":%f,"
-        "\"n\":25}],\"samples\":{\"fmha.fused\":[%s]}}",
-        middle, middle * 0.99, middle * 1.01, buf_text(&list));
+    const char *text = arena_printf(&w->arena,
+                                    "{\"metrics\":[{\"metric\":\"fmha.fused\",\"unit\":\"ns\","
+                                    "\"median\":%f,\"lo\":%f,\"hi\":%f,"
+                                    "\"n\":25}],\"samples\":{\"fmha.fused\":[%s]}}",
+                                    middle, middle * 0.99, middle * 1.01, buf_text(&list));
     buf_release(&list);
     return text;
 }
@@ -291,12 +292,13 @@ static void a_trace_may_hold_nonsense(void **state)
     repository(w);
     w->with_bench = true;
     full_run(w);
-    sh(w, "git -C p worktree add -q --detach ../t spak/hello && cd t/measure/test-machine-2c && "
-          "printf 'x\\n\\nfmha.fused ns nan 1 2 3\\nfmha.fused ns 5\\nlast ns 1 1 1 1' >summary && "
-          "printf '\\0spak-samples 1\\n99\\nfmha.fused 4000000000\\n' >samples.bin && "
-          "printf 'in\\nout x\\nout y z 3\\nstate\\nout %%s\\n' >nodes/out/bench.json && cd ../.. && "
-          "printf 'in  \\narg\\n\\n' >plan/out/hello.o && printf '\\n\\n' >env/toolchain && "
-          "git -c user.name=a -c user.email=a@a commit -qam \"$(git log -1 --format=%%B)\"");
+    sh(w,
+       "git -C p worktree add -q --detach ../t spak/hello && cd t/measure/test-machine-2c && "
+       "printf 'x\\n\\nfmha.fused ns nan 1 2 3\\nfmha.fused ns 5\\nlast ns 1 1 1 1' >summary && "
+       "printf '\\0spak-samples 1\\n99\\nfmha.fused 4000000000\\n' >samples.bin && "
+       "printf 'in\\nout x\\nout y z 3\\nstate\\nout %%s\\n' >nodes/out/bench.json && cd ../.. && "
+       "printf 'in  \\narg\\n\\n' >plan/out/hello.o && printf '\\n\\n' >env/toolchain && "
+       "git -c user.name=a -c user.email=a@a commit -qam \"$(git log -1 --format=%%B)\"");
     const char *bad = sh(w, "git -C t rev-parse HEAD");
     struct diff d = compare_runs(w, "hello", bad);
     assert_true(diff_differs(&d));
