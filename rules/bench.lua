@@ -10,6 +10,17 @@ local function contenders(arg)
   return list
 end
 
+-- What of this machine the times depend on; where there is no device the node is deferred, and there is nothing to name.
+local function machine_facts(op)
+  local names = {}
+  for _, name in ipairs(op.device == "gpu" and { "gpu.0.name", "gpu.driver" } or { "cpu.model", "cores" }) do
+    if fact(name) then
+      names[#names + 1] = name
+    end
+  end
+  return names
+end
+
 -- The proofs of the guide, and those that the bench's own hypotheses rest on.
 local function proofs_of(arg)
   local list, seen = {}, {}
@@ -75,7 +86,7 @@ local function measure(arg, op, kernels, stem)
     measures = true,
     guide = guide.file,
     proofs = proofs_of(arg),
-    facts = op.device == "gpu" and { "gpu.0.name", "gpu.driver" } or { "cpu.model", "cores" },
+    facts = machine_facts(op),
     device = op.device == "gpu",
   }
 end
