@@ -36,12 +36,15 @@ end
 local unconfined = { sandbox = true, os_proc = true, trace = true, trace_measure = true, trace_message = true, trace_read = true,
   trace_repo = true, trace_source = true, trace_places = true, trace_git = true, trace_verbs = true }
 
+-- What a test of a part of a runner brings, where that is not the runner's whole.
+local parts = { study = { "src/runner/study.c" }, gpu_plan = { "src/runner/gpu/plan.c", "src/runner/study.c" } }
+
 -- One program a module: tests/unit/test_<module>.c against the library; those of a runner bring its sources.
 local function unit_tests(project, way)
   for _, source in ipairs(glob "tests/unit/test_*.c") do
     local name = stem(source):gsub("^test_", "")
-    local sources = { source }
-    for runner, files in pairs(project.runners) do
+    local sources = flatten({ source }, parts[name] or {})
+    for runner, files in pairs(parts[name] and {} or project.runners) do
       for _, file in ipairs(name:match("^" .. runner) and files or {}) do
         if stem(file) ~= runner then
           sources[#sources + 1] = file
@@ -98,11 +101,13 @@ local environment = {
 local function command_line_tests(project)
   local more = glob { "README.md", "invariants/*", "tests/cheats/*", "tests/fault/*", "src/runner/*.h" }
   local tarball = { dist = project.tarball }
+  local device = { runner_gpu = { glob "tests/cheats/gpu/*", project.gpu } }
+  environment.SPAK_GPU = project.gpu and "${root}/" .. project.gpu
   for _, script in ipairs(glob { "tests/cli/*.sh", except = "tests/cli/lib.sh" }) do
     local name = stem(script)
     declare("cli/" .. name, {
       run = { "sh", script },
-      inputs = { script, "tests/cli/lib.sh", spak, more, tarball[name] or {} },
+      inputs = { script, "tests/cli/lib.sh", spak, more, tarball[name] or {}, device[name] or {} },
       reads = { "lua", "rules", "invariants" },
       tools = { "python3", "git", "cc" },
       env = name == "dist" and { SPAK = environment.SPAK, DIST = "${root}/" .. project.tarball } or environment,

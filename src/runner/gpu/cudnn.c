@@ -2,6 +2,8 @@
  * through its C interface, with the engine that its heuristics put first. */
 #include "contender.h"
 
+/* Toolkits come without cuDNN; then this baseline is not there, and the rest is. */
+#if __has_include(<cudnn.h>)
 #include <cudnn.h>
 #include <dlfcn.h>
 #include <float.h>
@@ -456,5 +458,27 @@ fail:
     release(call);
     return NULL;
 }
+
+#else
+static struct library_call *bind(struct contender *c, const struct study *study,
+                                 const struct study_shape *shape, const json_t *values,
+                                 const struct sets *sets)
+{
+    (void)study, (void)shape, (void)values, (void)sets;
+    contender_refuse(c, STUDY_UNAVAILABLE, "this spak-gpu was built without cuDNN's headers");
+    return NULL;
+}
+
+static int run(struct library_call *call, size_t set)
+{
+    (void)call, (void)set;
+    return -1;
+}
+
+static void release(struct library_call *call)
+{
+    (void)call;
+}
+#endif
 
 const struct library library_cudnn = {"cudnn_sdpa", bind, run, release};

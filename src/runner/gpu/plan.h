@@ -7,7 +7,7 @@
 #ifndef SPAK_RUNNER_GPU_PLAN_H
 #define SPAK_RUNNER_GPU_PLAN_H
 
-#include "study.h"
+#include "../study.h"
 
 #define PLAN_MAX_ARGS 64
 #define PLAN_MAX_RANK 5

@@ -10,8 +10,8 @@
 #ifndef SPAK_RUNNER_GPU_SETS_H
 #define SPAK_RUNNER_GPU_SETS_H
 
+#include "../study.h"
 #include "cuda.h"
-#include "study.h"
 
 /* The functions of device.cu. */
 struct device_tools {
