@@ -11,10 +11,9 @@
  * Freedoms: BLOCK_N, STAGES, CONSUMERS, PINGPONG, QUERY_BUFFERS; design choices: LAZY (rescale only
  * when the maximum has grown by more than eight in log2 units; exact after the final division),
  * POLYNOMIAL (so many of eight exponentials on the multiply-add units). */
+#include "../device/element.cuh"
 #include "../device/hopper.cuh"
 #include "../device/wgmma.cuh"
-
-#include <cuda_bf16.h>
 
 #ifndef D
 #define D 128
@@ -50,8 +49,7 @@
 
 static_assert(D % 64 == 0 && D <= 256, "heads are whole swizzle rows wide");
 static_assert(!PINGPONG || CONSUMERS == 2, "two take turns");
-
-typedef __nv_bfloat16 element;
+static_assert(QUERY_BUFFERS == 1 || QUERY_BUFFERS == 2, "a finished tile frees the other buffer");
 
 struct alignas(1024) stage_memory {
     element q[QUERY_BUFFERS][HALVES][BLOCK_M * 64];
@@ -107,19 +105,15 @@ __device__ __forceinline__ float exp2_fast(float x)
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
-/* 2^x for x <= 0 on the multiply-add units: Cody-Waite with a cubic on [-1/2, 1/2]. */
+/* 2^x for x <= 8 on the multiply-add units: Cody-Waite with a cubic on [-1/2, 1/2]. Below the
+ * normal range the answer is 0, as exp2_fast's is: a masked key, x = -inf, has no weight at all. */
 __device__ __forceinline__ float exp2_polynomial(float x)
 {
-    x = fmaxf(x, -126.0f);
     float r = x + 12582912.0f;
     float f = x - (r - 12582912.0f);
     float p = fmaf(fmaf(fmaf(0.0555041f, f, 0.2402265f), f, 0.6931472f), f, 1.0f);
-    return __int_as_float(__float_as_int(p) + (__float_as_int(r) << 23));
-}
-__device__ __forceinline__ uint32_t pack(float lo, float hi)
-{
-    __nv_bfloat162 two = __floats2bfloat162_rn(lo, hi);
-    return *(uint32_t *)&two;
+    float y = __int_as_float(__float_as_int(p) + (__float_as_int(r) << 23));
+    return x >= -126.0f ? y : 0.0f;
 }
 
 struct Tile {
@@ -129,18 +123,18 @@ __device__ __forceinline__ Tile tile_at(int index, const Params &p, int tiles_m)
 {
     Tile t;
     int pairs = p.batch * p.heads_q;
-    int pair;
+    int which;
     if (CAUSAL) {
         int group = index / (p.group * tiles_m), in = index - group * p.group * tiles_m;
         int width = min(p.group, pairs - group * p.group);
         t.m = tiles_m - 1 - in / width; /* longest rows first */
-        pair = group * p.group + in % width;
+        which = group * p.group + in % width;
     } else {
         t.m = index % tiles_m;
-        pair = index / tiles_m;
+        which = index / tiles_m;
     }
-    t.head = pair % p.heads_q;
-    t.batch = pair / p.heads_q;
+    t.head = which % p.heads_q;
+    t.batch = which / p.heads_q;
     int columns = p.len_kv;
     if (CAUSAL)
         columns = min(columns, (t.m + 1) * BLOCK_M + p.len_kv - p.len_q);
@@ -339,7 +333,7 @@ extern "C" __global__ __launch_bounds__(THREADS,
         auto convert = [&]() {
 #pragma unroll
             for (int i = 0; i < BLOCK_N / 4; i++)
-                P[i] = pack(S[2 * i], S[2 * i + 1]);
+                P[i] = pair(S[2 * i], S[2 * i + 1]);
         };
 
         if (t.count > 0) {
@@ -400,10 +394,10 @@ extern "C" __global__ __launch_bounds__(THREADS,
         /* Q was read by this warpgroup's products alone: its 64 rows are free for O. */
 #pragma unroll
         for (int j = 0; j < D / 16; j++) {
-            uint32_t r0 = pack(O[8 * j] * sum[0], O[8 * j + 1] * sum[0]),
-                     r1 = pack(O[8 * j + 2] * sum[1], O[8 * j + 3] * sum[1]);
-            uint32_t r2 = pack(O[8 * j + 4] * sum[0], O[8 * j + 5] * sum[0]),
-                     r3 = pack(O[8 * j + 6] * sum[1], O[8 * j + 7] * sum[1]);
+            uint32_t r0 = pair(O[8 * j] * sum[0], O[8 * j + 1] * sum[0]),
+                     r1 = pair(O[8 * j + 2] * sum[1], O[8 * j + 3] * sum[1]);
+            uint32_t r2 = pair(O[8 * j + 4] * sum[0], O[8 * j + 5] * sum[0]),
+                     r3 = pair(O[8 * j + 6] * sum[1], O[8 * j + 7] * sum[1]);
             int at_row = warp * 16 + l % 16, chunk = (j % 4) * 2 + l / 16;
             uint32_t at = shared_address(&s.q[qb][j / 4][me * 64 * 64]) + at_row * 128 +
                           ((chunk ^ (at_row & 7)) << 4);
