@@ -186,7 +186,6 @@ static int try_commit(struct trace_job *job, const char *ref, struct trace_resul
                                 "spak: run", lost, e);
         out->committed = rc == 0 && !*lost;
     }
-    strs_release(&source.left_out);
     buf_release(&message);
     trace_batch_release(&batch);
     tip_release(&tip);
@@ -218,7 +217,6 @@ static void job_release(struct trace_job *job)
     trace_files_release(&job->files);
     strmap_release(&job->used);
     strs_release(&job->used_list);
-    strs_release(&job->globs);
     strs_release(&job->outside);
     free(job->metrics);
     trace_close(job->trace);
@@ -228,8 +226,9 @@ int trace_commit(const struct trace_run *run, struct arena *arena, struct trace_
                  struct err *e)
 {
     struct trace_job job = {.run = run, .arena = arena};
-    const char *trace_to =
-        run->graph->trace_to ? graph_text(run->graph, run->graph->trace_to) : NULL;
+    const char *trace_to = run->trace_to          ? run->trace_to
+                           : run->graph->trace_to ? graph_text(run->graph, run->graph->trace_to)
+                                                  : NULL;
     git_oid commit;
     *out = (struct trace_result){.where = ""};
     if (trace_is_off(trace_to))

@@ -123,6 +123,20 @@ int trace_named_by(struct trace *t, const char *commit, struct arena *arena, tra
  * them, latest first. What two runs share is told for the first only. */
 int trace_named_kept(struct trace *t, size_t keep, bool lost, struct arena *arena, trace_named_fn *fn, void *ctx, struct err *e);
 
+/* trace_bundle.c: appends a git bundle of a target's branch up to a commit, with all notes of traces: `git fetch` reads it too. */
+int trace_bundle(struct trace *t, const char *target, const char *commit, struct buf *out, struct err *e);
+struct trace_taken {
+    const char *ref;    /* "spak/fmha" */
+    const char *commit; /* its tip in the bundle */
+    bool moved;         /* false: the runs were here already */
+};
+/* Takes a bundle in: its branch moves forward or not at all (diverged: error T103), lines of notes are added. Nothing but spak's refs is ever taken. */
+int trace_unbundle(struct trace *t, struct str bundle, struct arena *arena, struct trace_taken *out, struct err *e);
+/* Makes a repository around a project that has none. */
+int trace_create(const char *root, struct err *e);
+/* Makes the sources of a trace, which lie in the work tree already, the first commit of a repository that has none. */
+int trace_adopt(struct trace *t, const char *commit, struct err *e);
+
 /* The repository's own configuration, so that traces and notes travel with fetch and push of every remote. Appends "key value" for each
  * line it added; what is there already is not added again. */
 int trace_share(struct trace *t, struct arena *arena, struct strs *set, struct err *e);

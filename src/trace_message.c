@@ -247,8 +247,8 @@ static void add_list(struct buf *out, const struct strs *items)
         buf_addf(out, " and %zu more", items->len - LISTED_MAX);
 }
 
-static void add_body(const struct trace_job *job, const struct trace_source *source,
-                     const struct changes *c, bool first, struct buf *out)
+static void add_body(const struct trace_job *job, const struct changes *c, bool first,
+                     struct buf *out)
 {
     struct buf text = {0};
     struct strs listed = {0};
@@ -264,11 +264,6 @@ static void add_body(const struct trace_job *job, const struct trace_source *sou
     if (job->pending)
         buf_addf(&text, ", %zu not done", job->pending);
     buf_addstr(&text, ".");
-    if (source->left_out.len) {
-        buf_addstr(&text, " Not in src/, too large and not used: ");
-        add_list(&text, &source->left_out);
-        buf_addstr(&text, ".");
-    }
     add_wrapped(out, buf_text(&text));
     strs_release(&listed);
     buf_release(&text);
@@ -320,7 +315,7 @@ int trace_message(const struct trace_job *job, const struct trace_source *source
     if (rc == 0) {
         add_subject(job, &c, first, old && strcmp(old, trace_status(job)) == 0, out);
         buf_addstr(out, "\n\n");
-        add_body(job, source, &c, first, out);
+        add_body(job, &c, first, out);
         buf_addch(out, '\n');
         add_trailers(job, source, out);
     }

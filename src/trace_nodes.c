@@ -1,3 +1,4 @@
+#include "host.h"
 #include "trace_parts.h"
 
 #include <stdlib.h>
@@ -164,8 +165,6 @@ static void note_reads(struct trace_job *job)
         const char *what = graph_text(g, g->reads[i].what);
         if (g->reads[i].kind == READ_FILE && trace_inside(job, what))
             note_used(job, what);
-        if (g->reads[i].kind == READ_GLOB && trace_inside(job, what))
-            strs_push(&job->globs, trace_inside(job, what));
     }
 }
 
@@ -274,6 +273,8 @@ static int out_text(struct trace_job *job, uint32_t node, struct buf *out, struc
     }
     if (r && is_done(o))
         add_outputs(job, r, &lines);
+    if (r && is_done(o) && o->token)
+        strs_push(&lines, arena_printf(job->arena, "token %s", o->token));
     if (r && o->status == STATUS_FAILED && !digest_is_zero(&r->log)) {
         char hex[DIGEST_HEX_LEN + 1];
         digest_hex(&r->log, hex);
@@ -320,7 +321,7 @@ static int keep_text(struct trace_job *job, const struct node *n, const struct a
         return 0;
     }
     if (metrics)
-        trace_metrics_read(job, buf_text(&text), text.len, path);
+        job->measured |= trace_metrics_read(job, buf_text(&text), text.len, path);
     if ((a->flags & ARTIFACT_TRACED) && made->size_bytes <= TEXT_MAX_BYTES) {
         const char *safe = trace_safe_path(
             job->arena, trace_inside(job, path) ? trace_inside(job, path) : path + 1);
@@ -379,6 +380,8 @@ static int keep_node(struct trace_job *job, uint32_t node, struct err *e)
     if (rc == 0)
         rc = keep(job, arena_printf(job->arena, "plan/%s", job->paths[node]), &text, e);
     buf_reset(&text);
+    if (*below && is_done(&job->run->outcomes[node]))
+        buf_add(&text, TRACE_NODE_HEAD, sizeof(TRACE_NODE_HEAD) - 1);
     if (rc == 0 && n->action != NODE_GROUP && (rc = out_text(job, node, &text, e)) == 0)
         rc = keep(job, arena_printf(job->arena, "%s/%s%s", folder, below, job->paths[node]), &text,
                   e);
@@ -468,6 +471,8 @@ static int keep_environment(struct trace_job *job, struct err *e)
     for (uint32_t i = 0; i < g->tool_count; i++)
         if (wanted[i])
             tool_line(job, &g->tools[i], &lines);
+    if (host_pretended())
+        strs_push(&lines, arena_printf(job->arena, "pretended %s", host_pretended()));
     strs_push(&lines, arena_printf(job->arena, "sandbox %s",
                                    job->run->sandbox ? job->run->sandbox : "none"));
     strs_push(&lines, arena_printf(job->arena, "spak %s",

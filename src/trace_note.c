@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NOTES_REF "refs/notes/spak/run"
 #define PATIENCE_NS 20000000000
 
 static json_t *start_time(const struct trace_job *job)
@@ -60,54 +59,100 @@ static void wait_a_little(int tries)
     nanosleep(&pause, NULL);
 }
 
-static int notes_tip(git_repository *repo, git_commit **out, struct err *e)
+static int notes_tip(git_repository *repo, const char *ref, git_commit **out, struct err *e)
 {
     git_oid id;
     *out = NULL;
-    int rc = git_reference_name_to_id(&id, repo, NOTES_REF);
+    int rc = git_reference_name_to_id(&id, repo, ref);
     if (rc == GIT_ENOTFOUND)
         return 0;
     if (rc == 0)
         rc = git_commit_lookup(out, repo, &id);
-    return rc ? trace_git_error(e, ERR_trace_content, NOTES_REF " does not lead to a sound commit")
+    return rc ? trace_git_error(e, ERR_trace_content, "%s does not lead to a sound commit", ref)
               : 0;
 }
 
-static int try_note(git_repository *repo, const git_signature *who, const git_oid *commit,
-                    const char *text, bool *lost, struct err *e)
+/* One note in the making; `append`: what the note says already stays above it. */
+struct note {
+    git_repository *repo;
+    const git_signature *who;
+    const char *ref;
+    const git_oid *commit;
+    const char *text;
+    bool append;
+};
+
+static void add_old_text(const struct note *n, git_commit *notes, struct buf *out)
+{
+    git_note *old = NULL;
+    if (n->append && notes && git_note_commit_read(&old, n->repo, notes, n->commit) == 0)
+        buf_addstr(out, git_note_message(old));
+    if (out->len && out->ptr[out->len - 1] != '\n')
+        buf_addch(out, '\n');
+    git_note_free(old);
+}
+
+static int try_note(const struct note *n, bool *lost, struct err *e)
 {
     git_commit *parent = NULL;
+    struct buf text = {0};
     git_oid notes;
-    if (notes_tip(repo, &parent, e))
+    if (notes_tip(n->repo, n->ref, &parent, e))
         return -1;
-    int rc = git_note_commit_create(&notes, NULL, repo, parent, who, who, commit, text, 1);
+    add_old_text(n, parent, &text);
+    buf_addstr(&text, n->text);
+    int rc = git_note_commit_create(&notes, NULL, n->repo, parent, n->who, n->who, n->commit,
+                                    buf_text(&text), 1);
     if (rc)
-        rc = trace_git_error(e, ERR_trace_ref, "cannot write the note of the run");
+        rc = trace_git_error(e, ERR_trace_ref, "cannot write the note in %s", n->ref);
     else
-        rc = trace_move_ref(repo, NOTES_REF, parent ? git_commit_id(parent) : NULL, &notes,
+        rc = trace_move_ref(n->repo, n->ref, parent ? git_commit_id(parent) : NULL, &notes,
                             "spak: note", lost, e);
+    buf_release(&text);
     git_commit_free(parent);
+    return rc;
+}
+
+static int write_note(struct note *n, struct err *e)
+{
+    int64_t deadline_ns = os_monotonic_ns() + PATIENCE_NS;
+    git_signature *who = NULL;
+    bool lost = true;
+    int rc = trace_identity(n->repo, "COMMITTER", &who, e);
+    n->who = who;
+    for (int tries = 0; rc == 0 && lost && os_monotonic_ns() < deadline_ns; tries++) {
+        if (tries)
+            wait_a_little(tries);
+        rc = try_note(n, &lost, e);
+    }
+    git_signature_free(who);
+    if (rc == 0 && lost)
+        rc = err_set(e, ERR_trace_ref, "%s was moved or locked by others for too long", n->ref);
     return rc;
 }
 
 int trace_note(const struct trace_job *job, const git_oid *commit, struct err *e)
 {
-    int64_t deadline_ns = os_monotonic_ns() + PATIENCE_NS;
-    git_signature *who = NULL;
     struct buf text = {0};
-    bool lost = true;
-    int rc = trace_identity(job->trace->repo, "COMMITTER", &who, e);
-    if (rc)
-        return -1;
     note_text(job, &text);
-    for (int tries = 0; rc == 0 && lost && os_monotonic_ns() < deadline_ns; tries++) {
-        if (tries)
-            wait_a_little(tries);
-        rc = try_note(job->trace->repo, who, commit, buf_text(&text), &lost, e);
-    }
-    git_signature_free(who);
+    struct note n = {.repo = job->trace->repo, .ref = "refs/notes/spak/run", .commit = commit};
+    n.text = buf_text(&text);
+    int rc = write_note(&n, e);
     buf_release(&text);
-    if (rc == 0 && lost)
-        rc = err_set(e, ERR_trace_ref, NOTES_REF " was moved or locked by others for too long");
+    return rc;
+}
+
+int trace_note_add(struct trace *t, const char *name, const char *commit, const char *line,
+                   struct err *e)
+{
+    struct arena scratch = {0};
+    git_oid id;
+    if (git_oid_fromstr(&id, commit))
+        return trace_git_error(e, ERR_trace_content, "%s is no commit", commit);
+    struct note n = {.repo = t->repo, .commit = &id, .append = true};
+    n.ref = arena_printf(&scratch, "refs/notes/spak/%s", name);
+    n.text = arena_printf(&scratch, "%s\n", line);
+    int rc = write_note(&n, e);
+    arena_release(&scratch);
     return rc;
 }

@@ -35,6 +35,10 @@ char *trace_unsafe_ref(struct arena *arena, const char *text);
 /* A value on one line: control characters and backslashes escaped. */
 void trace_add_value(struct buf *out, const char *text);
 
+/* Stands before the outcome of a node that measured. Its digests are others in every run: the NUL keeps them out of every textual diff,
+ * and trace_read takes it off again. */
+#define TRACE_NODE_HEAD "\0spak-node 1\n"
+
 /* A file on its way into a tree. */
 struct trace_file {
     const char *path;
@@ -92,7 +96,6 @@ struct trace_job {
     uint8_t *digest_state;  /* by artifact: unknown, there, absent */
     struct strmap used;     /* sources that the run read, relative to the root; value 1 */
     struct strs used_list;
-    struct strs globs;        /* patterns that the spakfile read */
     struct strs outside;      /* "path sha256" of files read outside the project */
     struct trace_files files; /* what does not depend on the parent */
     struct trace_metric *metrics;
@@ -122,7 +125,6 @@ struct trace_source {
     bool empty;
     char commit[GIT_OID_HEXSZ + 1]; /* "" where there is none */
     bool dirty;
-    struct strs left_out; /* files too large to keep that no node used */
 };
 int trace_source_tree(struct trace_job *job, struct trace_batch *b, const git_oid *prior,
                       struct trace_source *out, struct err *e);

@@ -111,12 +111,16 @@ static void fill_entry(git_commit *commit, struct arena *arena, struct trace_ent
     const char *status = trace_trailer(arena, message, "Spak-Status");
     const char *nodes = trace_trailer(arena, message, "Spak-Nodes");
     const char *source = trace_trailer(arena, message, "Spak-Source");
+    const char *target = trace_trailer(arena, message, "Spak-Target");
+    const char *machine = trace_trailer(arena, message, "Spak-Machine");
     *out = (struct trace_entry){.commit = arena_strdup(arena, hex)};
     out->subject = arena_strndup(arena, message, end ? (size_t)(end - message) : strlen(message));
     out->body = arena_strdup(arena, end ? end + strspn(end, "\n") : "");
     out->status = status ? status : "";
     out->nodes = nodes ? nodes : "";
     out->source = source ? source : "";
+    out->target = target ? target : "";
+    out->machine = machine ? machine : "";
     out->source_dirty = dirty && strcmp(dirty, "yes") == 0;
     out->time = git_commit_time(commit);
     trace_trailers(arena, message, "Spak-Metric", &out->metrics);
@@ -194,6 +198,15 @@ static int open_tree(struct trace *t, const char *commit, git_tree **out, struct
     return rc ? trace_git_error(e, ERR_trace_content, "cannot read the tree of %s", commit) : 0;
 }
 
+static void add_blob(const git_blob *blob, const char *path, struct buf *out)
+{
+    const char *bytes = git_blob_rawcontent(blob);
+    size_t len = (size_t)git_blob_rawsize(blob), head = sizeof(TRACE_NODE_HEAD) - 1;
+    bool outcome = text_starts_with(path, "measure/") && strstr(path, "/nodes/") &&
+                   len >= head && memcmp(bytes, TRACE_NODE_HEAD, head) == 0;
+    buf_add(out, outcome ? bytes + head : bytes, outcome ? len - head : len);
+}
+
 int trace_read(struct trace *t, const char *commit, const char *path, struct buf *out, bool *found,
                struct err *e)
 {
@@ -210,7 +223,7 @@ int trace_read(struct trace *t, const char *commit, const char *path, struct buf
         if (rc)
             trace_git_error(e, ERR_trace_content, "cannot read %s of %s", path, commit);
         else
-            buf_add(out, git_blob_rawcontent(blob), (size_t)git_blob_rawsize(blob));
+            add_blob(blob, path, out);
     } else if (rc && rc != GIT_ENOTFOUND) {
         trace_git_error(e, ERR_trace_content, "cannot read %s of %s", path, commit);
     } else {

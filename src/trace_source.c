@@ -4,9 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A file that git does not track and no node used is kept only below this size: a core dump is not
- * a source. */
-#define STRAY_MAX_BYTES (16u << 20)
 /* Larger files are streamed into the object store instead of waiting in memory. */
 #define MEMORY_MAX_BYTES (32u << 20)
 
@@ -21,42 +18,6 @@ struct snapshot {
 static bool used(const struct trace_job *job, const char *path)
 {
     return strmap_get(&job->used, path) != STRMAP_NONE;
-}
-
-/* The spakfile's patterns match here more than they do there, which only makes more files count as
- * sources. */
-static bool matches_segment(const char *pattern, const char *text)
-{
-    const char *star = NULL, *resume = NULL;
-    while (*text) {
-        if (*pattern == '*') {
-            while (*pattern == '*' || (*pattern == '/' && pattern[-1] == '*'))
-                pattern++;
-            star = pattern;
-            resume = text;
-        } else if (*pattern == *text || *pattern == '?') {
-            pattern++;
-            text++;
-        } else if (star) {
-            pattern = star;
-            text = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == 0;
-}
-
-static bool counts_as_source(const struct trace_job *job, const char *path)
-{
-    if (used(job, path))
-        return true;
-    for (size_t i = 0; i < job->globs.len; i++)
-        if (matches_segment(job->globs.at[i], path))
-            return true;
-    return false;
 }
 
 /* Outputs are no sources, wherever they lie. */
@@ -236,18 +197,12 @@ static bool is_link_to_repository(const git_status_entry *entry, git_oid *at)
     return true;
 }
 
+/* What git does not track is kept only if the run saw it: it could be a key or a core dump, and a
+ * trace is pushed. */
 static int add_untracked(struct snapshot *s, const char *path, struct err *e)
 {
-    struct os_stat st;
-    struct arena *arena = s->job->arena;
-    if (text_ends_with(path, "/"))
+    if (text_ends_with(path, "/") || !used(s->job, path))
         return 0;
-    if (os_lstat(os_join(arena, s->job->run->root, path), &st, e))
-        return -1;
-    if (st.size_bytes > STRAY_MAX_BYTES && !counts_as_source(s->job, path)) {
-        strs_push(&s->out->left_out, path);
-        return 0;
-    }
     return snapshot_path(s, path, e);
 }
 
@@ -284,7 +239,7 @@ static bool inputs_differ(const struct trace_job *job, git_status_list *list)
         const char *path = status_path(entry);
         if (strncmp(path, job->trace->prefix, skip) != 0 || is_output(job, path + skip))
             continue;
-        if (entry->status != GIT_STATUS_WT_NEW || counts_as_source(job, path + skip))
+        if (entry->status != GIT_STATUS_WT_NEW || used(job, path + skip))
             return true;
     }
     return false;

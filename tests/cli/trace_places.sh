@@ -95,7 +95,7 @@ test_folder_of_a_larger_repository() {
     build
     assert_equal "$(git ls-tree -r --name-only spak/x src/ | tr '\n' ' ')" '' 'names relative to the folder'
     assert_equal "$(git ls-tree -r --name-only --full-tree spak/x src | tr '\n' ' ')" \
-        'src/.gitignore src/a src/spakfile ' sources
+        'src/a src/spakfile ' sources
 }
 
 test_ignored_folder_is_not_part_of_the_repository() {

@@ -35,6 +35,7 @@ static void lines_of_the_message_are_short(void **state)
                          i),
             "x");
     put("p/hello.c", "changed\n");
+    sh(w, "git -C p add -A");
     full_run(w);
     assert_true(atoi(sh(w, "git -C p log -1 --format=%%s spak/hello | LC_ALL=C.UTF-8 wc -L")) <=
                 72);

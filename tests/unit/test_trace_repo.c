@@ -90,7 +90,7 @@ static void empty_repository(void **state)
     full_run(w);
     assert_true(w->result.committed);
     assert_text(sh(w, "git -C p ls-tree -r --name-only spak/hello src"),
-                "src/.gitignore\nsrc/hello.c\nsrc/hello.h\nsrc/spakfile");
+                "src/hello.c\nsrc/hello.h\nsrc/spakfile");
     assert_holds(sh(w, "git -C p log -1 --format=%%B spak/hello"),
                  "Spak-Source: none\nSpak-Source-Dirty: yes\n");
 }

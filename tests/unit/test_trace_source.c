@@ -8,12 +8,13 @@ static void a_dirty_tree_is_a_snapshot(void **state)
           ">deep/er/go && "
           "git add -A && git commit -qm more");
     put("p/hello.c", "int main(void) { return 1; }\n");
-    put("p/new/file.c", "new\n");
+    put("p/new/file.c", "nobody used it\n");
+    put("p/id_ed25519", "a secret\n");
     put("p/staged.c", "staged\n");
     put("p/out/made", "an output\n");
     put("p/out/.spak/x", "state\n");
-    sh(w, "cd p && git add staged.c && rm gone.c deep/er/go && ln -s hello.c link && echo run "
-          ">run.sh && chmod +x run.sh");
+    sh(w, "cd p && ln -s hello.c link && echo run >run.sh && chmod +x run.sh && "
+          "git add staged.c link run.sh && rm gone.c deep/er/go");
     const char *index = sh(w, "sha256sum p/.git/index");
     const char *status = sh(w, "git -C p status --porcelain");
     full_run(w);
@@ -22,8 +23,7 @@ static void a_dirty_tree_is_a_snapshot(void **state)
     assert_text(
         sh(w, "git -C p ls-tree -r spak/hello src | awk '{print $1, $4}'"),
         "100644 src/.gitignore\n100644 src/deep/er/keep\n100644 src/hello.c\n100644 src/hello.h\n"
-        "120000 src/link\n100644 src/new/file.c\n100755 src/run.sh\n100644 src/spakfile\n"
-        "100644 src/staged.c");
+        "120000 src/link\n100755 src/run.sh\n100644 src/spakfile\n100644 src/staged.c");
     assert_text(sh(w, "git -C p show spak/hello:src/hello.c"), "int main(void) { return 1; }");
     assert_text(sh(w, "git -C p show spak/hello:src/link"), "hello.c");
     assert_text(
@@ -67,16 +67,28 @@ static void an_ignored_source_is_kept_when_used(void **state)
     assert_text(sh(w, "git -C p show spak/hello:src/hello.h"), "#define HELLO 1");
 }
 
-static void a_large_stray_file_is_left_out_and_named(void **state)
+static void an_untracked_source_is_kept_when_used(void **state)
 {
     struct world *w = *state;
     repository(w);
-    put("p/hello.c", "changed\n");
-    sh(w, "truncate -s 17M p/core.1234");
+    sh(w, "cd p && git rm -q --cached hello.h && git commit -qm forgotten");
+    put("p/hello.key", "a secret\n");
     full_run(w);
-    assert_lacks(sh(w, "git -C p ls-tree -r --name-only spak/hello src"), "core");
-    assert_holds(sh(w, "git -C p log -1 --format=%%b spak/hello | tr '\\n' ' '"),
-                 "Not in src/, too large and not used: core.1234.");
+    assert_text(sh(w, "git -C p show spak/hello:src/hello.h"), "#define HELLO 1");
+    assert_lacks(sh(w, "git -C p ls-tree -r --name-only spak/hello"), "key");
+}
+
+/* A pattern of the spakfile reads names; it makes no file a source that no node used. */
+static void a_pattern_makes_no_stray_file_a_source(void **state)
+{
+    struct world *w = *state;
+    repository(w);
+    w->with_glob = true;
+    put("p/hello.c", "changed\n");
+    put("p/.env", "TOKEN=secret\n");
+    full_run(w);
+    assert_text(sh(w, "git -C p show spak/hello:src/hello.c"), "changed");
+    assert_lacks(sh(w, "git -C p ls-tree -r --name-only spak/hello"), ".env");
 }
 
 static void line_endings_are_as_git_would_store_them(void **state)
@@ -97,7 +109,8 @@ int main(void)
         T(a_file_that_no_node_uses_does_not_make_it_dirty),
         T(touching_a_file_does_not_make_it_dirty),
         T(an_ignored_source_is_kept_when_used),
-        T(a_large_stray_file_is_left_out_and_named),
+        T(an_untracked_source_is_kept_when_used),
+        T(a_pattern_makes_no_stray_file_a_source),
         T(line_endings_are_as_git_would_store_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,7 @@ struct world {
     const char *metrics; /* what the bench leaves */
     const char *flag;    /* of the compiler */
     bool with_bench;
+    bool with_glob;
     const char *object; /* content of out/hello.o */
     const char *trace_to;
 };
@@ -238,6 +239,8 @@ static inline void begin_run_at(struct world *w, const char *root)
     struct digest any;
     hash_bytes("x", 1, &any);
     graph_add_read(b, READ_FILE, "spakfile", &any);
+    if (w->with_glob)
+        graph_add_read(b, READ_GLOB, "*", &any);
     if (w->trace_to)
         graph_set_trace(b, w->trace_to);
     w->graph = graph_freeze(b, &e);
