@@ -34,7 +34,8 @@ end
 
 -- These try what a sandbox is, or what lies around a repository; inside of both there is nothing to try.
 local unconfined = { sandbox = true, os_proc = true, trace = true, trace_measure = true, trace_message = true, trace_read = true,
-  trace_repo = true, trace_source = true, trace_places = true, trace_git = true, trace_verbs = true }
+  trace_repo = true, trace_source = true, trace_places = true, trace_git = true, trace_verbs = true,
+  repro = true, reproduce_run = true, reproduce_measure = true, bit_identity = true, hostile_trace = true }
 
 -- What a test of a part of a runner brings, where that is not the runner's whole.
 local parts = { study = { "src/runner/study.c" }, gpu_plan = { "src/runner/gpu/plan.c", "src/runner/study.c" } }
@@ -101,13 +102,13 @@ local environment = {
 local function command_line_tests(project)
   local more = glob { "README.md", "invariants/*", "tests/cheats/*", "tests/fault/*", "src/runner/*.h" }
   local tarball = { dist = project.tarball }
-  local device = { runner_gpu = { glob "tests/cheats/gpu/*", project.gpu } }
+  local compiled = { bit_identity = glob { "kernels/**", "src/runner/**" }, runner_gpu = { glob "tests/cheats/gpu/*", project.gpu } }
   environment.SPAK_GPU = project.gpu and "${root}/" .. project.gpu
-  for _, script in ipairs(glob { "tests/cli/*.sh", except = "tests/cli/lib.sh" }) do
+  for _, script in ipairs(glob { "tests/cli/*.sh", "tests/fault/*.sh", except = "tests/cli/lib.sh" }) do
     local name = stem(script)
-    declare("cli/" .. name, {
+    declare(path.dir(script):match "[^/]+$" .. "/" .. name, {
       run = { "sh", script },
-      inputs = { script, "tests/cli/lib.sh", spak, more, tarball[name] or {}, device[name] or {} },
+      inputs = { script, "tests/cli/lib.sh", spak, more, tarball[name] or {}, compiled[name] or {} },
       reads = { "lua", "rules", "invariants" },
       tools = { "python3", "git", "cc" },
       env = name == "dist" and { SPAK = environment.SPAK, DIST = "${root}/" .. project.tarball } or environment,
