@@ -7,7 +7,7 @@ struct faults {
     struct cmd_context *c;
     struct session *s;
     size_t count;
-    size_t objects;     /* of a trace */
+    size_t objects; /* of a trace */
     size_t records;
     const char *commit; /* of the trace that is checked, NULL without */
     struct strmap told; /* objects by hex */
@@ -63,7 +63,8 @@ static int check_store(struct faults *f, struct err *e)
     return finish(f);
 }
 
-/* How to get an object again that a trace names: the node may have another name by now, or be gone. */
+/* How to get an object again that a trace names: the node may have another name by now, or be gone.
+ */
 static const char *heal_of(const struct faults *f, const struct trace_named *n)
 {
     const struct graph *g = f->s->graph;
@@ -74,8 +75,9 @@ static const char *heal_of(const struct faults *f, const struct trace_named *n)
         name = n->node;
     if (!present && (!g || graph_find_artifact(g, name) == GRAPH_NONE))
         return arena_printf(a, "spak reproduce %.10s", f->commit);
-    return arena_printf(a, "spak build -B %s (if its inputs are what they were; else: spak reproduce %.10s)",
-                        name, f->commit);
+    return arena_printf(
+        a, "spak build -B %s (if its inputs are what they were; else: spak reproduce %.10s)", name,
+        f->commit);
 }
 
 static int check_named(struct faults *f, const struct digest *d, const struct trace_named *n,
@@ -91,8 +93,9 @@ static int check_named(struct faults *f, const struct digest *d, const struct tr
         return 0;
     if (!store_lost_object(e))
         return -1;
-    const char *what = arena_printf(f->c->arena, "%s%s%s in %.10s: %s", n->node, *n->path ? ": " : "",
-                                    *n->path ? n->path : ", its log", f->commit, e->message);
+    const char *what =
+        arena_printf(f->c->arena, "%s%s%s in %.10s: %s", n->node, *n->path ? ": " : "",
+                     *n->path ? n->path : ", its log", f->commit, e->message);
     if (e->code == ERR_object_damaged) {
         struct err ignored = {0};
         if (store_remove(f->s->store, d, &ignored) < 0)

@@ -134,11 +134,11 @@ static void say_what_goes(struct sweep *w)
 static void say_sums(const struct sweep *w, size_t records)
 {
     if (w->c->json)
-        project_print_json(json_pack(
-            "{s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "event", "gc", "dry_run", w->dry, "objects",
-            (json_int_t)w->going, "bytes", (json_int_t)w->going_bytes, "kept_objects",
-            (json_int_t)w->kept, "kept_bytes", (json_int_t)w->kept_bytes, "records",
-            (json_int_t)records));
+        project_print_json(json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "event", "gc",
+                                     "dry_run", w->dry, "objects", (json_int_t)w->going, "bytes",
+                                     (json_int_t)w->going_bytes, "kept_objects",
+                                     (json_int_t)w->kept, "kept_bytes", (json_int_t)w->kept_bytes,
+                                     "records", (json_int_t)records));
     else
         printf("%zu objects%s (%llu bytes), %zu kept (%llu bytes)\n", w->going,
                w->dry ? " would go" : " gone", (unsigned long long)w->going_bytes, w->kept,
