@@ -18,6 +18,16 @@
     "\"kernels\": [{\"name\": \"k\", \"object\": \"k.cubin\", \"entry\": \"e\", \"launch\": ["
 #define TAIL "]}]}"
 
+/* The name of a file of this test's own. */
+static void temporary(char *path, size_t bytes)
+{
+    const char *dir = getenv("TMPDIR");
+    snprintf(path, bytes, "%s/test_gpu_plan_XXXXXX", dir ? dir : "/tmp");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
 struct fixture {
     struct arena arena;
     struct gpu_study study;
@@ -42,8 +52,8 @@ static int tear_down(void **state)
 
 static int open_text(struct fixture *f, const char *text)
 {
-    char path[] = "/tmp/test_gpu_plan_XXXXXX";
-    close(mkstemp(path));
+    char path[512];
+    temporary(path, sizeof path);
     assert_int_equal(os_write(path, text, strlen(text), 0644, &f->e), 0);
     int rc = gpu_study_open(path, &f->arena, &f->study, &f->e);
     unlink(path);

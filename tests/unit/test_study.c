@@ -24,6 +24,16 @@
     "\"kernels\": [{\"name\": \"fast\", \"object\": \"fast.so\", \"threads\": 3}, {\"name\": "     \
     "\"slow\", \"object\": \"slow.so\", \"check\": \"none.json\"}]"
 
+/* The name of a file of this test's own. */
+static void temporary(char *path, size_t bytes)
+{
+    const char *dir = getenv("TMPDIR");
+    snprintf(path, bytes, "%s/test_study_XXXXXX", dir ? dir : "/tmp");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
 struct fixture {
     struct arena arena;
     struct study study;
@@ -188,9 +198,9 @@ static void write_file(const char *path, const char *text)
 static void opens_and_keeps_the_document(void **state)
 {
     struct fixture *f = *state;
-    char path[] = "/tmp/test_study_XXXXXX";
+    char path[512];
+    temporary(path, sizeof path);
     json_t *root = NULL;
-    close(mkstemp(path));
     write_file(path, "{\"more\": 5, " BUFFERS ", " SHAPES ", " KERNELS "}");
     assert_int_equal(study_open(path, &f->arena, &f->study, &root, &f->e), 0);
     assert_int_equal(json_int(root, "more", 0), 5);
@@ -213,8 +223,8 @@ static void open_says_that_a_file_is_missing(void **state)
 static void admits_what_passed_its_check(void **state)
 {
     struct fixture *f = *state;
-    char path[] = "/tmp/test_study_XXXXXX";
-    close(mkstemp(path));
+    char path[512];
+    temporary(path, sizeof path);
     assert_int_equal(read_text(f, "{" BUFFERS ", " SHAPES ", " KERNELS "}"), 0);
     struct study_kernel kernel = {.name = "slow", .check = path};
     const struct study_shape *with = &f->study.shapes[1], *without = &f->study.shapes[0];
