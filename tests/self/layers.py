@@ -19,7 +19,7 @@ FOREIGN = {  # header: the modules that may include it
     "git2.h": {"trace"},
     "zlib.h": {"store"},
     "lmdb.h": {"store"},
-    "openssl/": {"hash"},
+    "openssl/": {"hash", "sign"},
     "jansson.h": {"json"},
     "cuda": {"runner/gpu"},
     "nvrtc": {"runner/gpu"},
