@@ -23,6 +23,10 @@
     X(bisect_check)                                                                                \
     X(reproduce)                                                                                   \
     X(gc)                                                                                          \
+    X(bundle)                                                                                      \
+    X(unbundle)                                                                                    \
+    X(attest)                                                                                      \
+    X(verify)                                                                                      \
     X(init)                                                                                        \
     X(help)                                                                                        \
     X(explain)                                                                                     \
