@@ -74,7 +74,7 @@ static void add_tool_folders(struct arena *arena, struct strs *read)
         if (!dir.len || dir.ptr[0] != '/')
             continue;
         const char *bin = arena_strndup(arena, dir.ptr, dir.len);
-        strs_push(read, bin);
+        strs_push(read, text_ends_with(bin, "/shims") ? os_dirname(arena, bin) : bin);
         for (size_t i = 0; i < ARRAY_LEN(beside); i++)
             strs_push(read, os_join(arena, os_dirname(arena, bin), beside[i]));
     }
@@ -92,10 +92,12 @@ static int make_sandbox(const struct repro_place *place, struct arena *arena, st
     for (const char *const *p = sandbox_system_paths(); *p; p++)
         strs_push(&read, *p);
     add_tool_folders(arena, &read);
-    const char *top =
-        home && *home ? home : os_dirname(arena, os_dirname(arena, os_dirname(arena, self)));
-    strs_push(&read, os_join(arena, top, "lua"));
-    strs_push(&read, os_join(arena, top, "rules"));
+    const char *one_up = os_dirname(arena, os_dirname(arena, self));
+    const char *tops[] = {home && *home ? home : one_up, os_dirname(arena, one_up)};
+    for (size_t i = 0; i < (home && *home ? 1 : ARRAY_LEN(tops)); i++) {
+        strs_push(&read, os_join(arena, tops[i], "lua"));
+        strs_push(&read, os_join(arena, tops[i], "rules"));
+    }
     strs_push(&read, os_dirname(arena, self));
     strs_push(&read, place->top);
     struct sandbox_policy policy = {.read = read.at, .write = write};
