@@ -55,6 +55,7 @@
 #define STORE_COLUMNS SWIZZLE_COLUMNS
 #define CONSUMER_REGISTERS (CONSUMERS == 1 ? 240 : CONSUMERS == 2 ? 232 : 160)
 
+static_assert(STAGES >= 2, "one slice is held while the next is multiplied");
 static_assert(ROWS % 64 == 0, "a consumer owns whole products of 64 rows");
 static_assert(BLOCK_N % ((B_ROW_MAJOR ? 64 : 8) * CLUSTER) == 0, "blocks share whole boxes of B");
 static_assert(!STORE_BY_COPY || !COALESCE, "C leaves in one way");
