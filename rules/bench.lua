@@ -75,6 +75,7 @@ local function measure(arg, op, kernels, stem)
       kernels = entries, control = arg.control, budget_s = arg.budget, min_blocks = arg.min_blocks, max_blocks = arg.max_blocks, timeout_s = arg.timeout,
     })),
   }
+  local variables, folders = spec.surroundings(op)
   return node {
     stem .. ".json",
     name = "bench/" .. arg.name,
@@ -82,6 +83,8 @@ local function measure(arg, op, kernels, stem)
     doc = op.title,
     run = { spec.runner(op), "bench", stem .. ".spec.json", "--out", stem .. ".json" },
     inputs = { stem .. ".spec.json", inputs },
+    env = variables,
+    reads = folders,
     phase = "inner",
     measures = true,
     guide = guide.file,

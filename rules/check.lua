@@ -10,6 +10,7 @@ local function check_kernel(op, shapes, kernel, timeout)
   node {
     stem .. ".spec.json", name = ("check/%s/%s/spec"):format(op.name, kernel.name), kind = "specification", write = json.pretty(text),
   }
+  local variables, folders = spec.surroundings(op)
   node {
     traced(stem .. ".json"),
     name = ("check/%s/%s"):format(op.name, kernel.name),
@@ -17,6 +18,8 @@ local function check_kernel(op, shapes, kernel, timeout)
     doc = ("%s against the reference of %s"):format(kernel.name, op.name),
     run = { spec.runner(op), "check", stem .. ".spec.json", "--out", stem .. ".json" },
     inputs = { stem .. ".spec.json", kernel.object, op.reference },
+    env = variables,
+    reads = folders,
     phase = "inner",
     soft_fail = true,
     device = op.device == "gpu",

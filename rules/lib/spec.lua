@@ -35,6 +35,21 @@ function spec.kernel(study, name)
   return kernel
 end
 
+-- Where a GPU's libraries lie that the system's loader does not know, newest first: -D gpu_libraries=/a:/b.
+local libraries = param("gpu_libraries", (env "CUDA_HOME" or "/usr/local/cuda") .. "/lib64")
+
+-- What a node that runs on a device needs beside its inputs.
+function spec.surroundings(op)
+  if op.device ~= "gpu" then
+    return {}, {}
+  end
+  local folders = {}
+  for folder in libraries:gmatch "[^:]+" do
+    folders[#folders + 1] = folder
+  end
+  return { LD_LIBRARY_PATH = libraries }, folders
+end
+
 -- The program that checks and times the candidates of an op.
 function spec.runner(op)
   return op.device == "gpu" and "spak-gpu" or "spak-cpu"

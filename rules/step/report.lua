@@ -111,13 +111,20 @@ local function rejected(checks)
   return lines
 end
 
+local function roofline(bench)
+  if bench.device then
+    return ("Multiply-add roofline of the device: %.0f GFLOP/s"):format(bench.peak_gflops_1)
+  end
+  return ("Multiply-add roofline: %.0f GFLOP/s on one thread, %.0f on %s"):format(
+    bench.peak_gflops_1, bench.peak_gflops_n, counted(bench.threads, "thread"))
+end
+
 return function(step)
   local study, bench, verdict = step.json "study", step.json "bench", step.json "verdict"
   local proofs, checks = step.json_all "proof", step.json_all "check"
   table.sort(proofs, function(a, b) return a.name < b.name end)
   local noise = "Noise floor, from two copies of `" .. (bench.control or "?") .. "`: " .. interval(verdict.noise, " x")
-  local peak = ("Multiply-add roofline: %.0f GFLOP/s on one thread, %.0f on %s."):format(
-    bench.peak_gflops_1, bench.peak_gflops_n, counted(bench.threads, "thread"))
+  local peak = roofline(bench)
   local sections = {
     { "Invariants", invariant_rows(proofs) },
     { "Variants", variant_rows(study, bench) },
