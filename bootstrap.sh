@@ -29,6 +29,8 @@ build openblas      libopenblas-dev   openblas-devel       openblas          ope
 build git           git               git-core             git               git-core
 build numpy         python3-numpy     python3-numpy        python-numpy      python3-numpy
 test  cmocka        libcmocka-dev     libcmocka-devel      cmocka            libcmocka-devel
+test  perl          perl              perl-interpreter     perl              perl
+test  pgrep         procps            procps-ng            procps-ng         procps
 lint  clang         clang             clang                clang             clang
 lint  clang-format  clang-format      clang-tools-extra    clang             clang-tools
 lint  clang-tidy    clang-tidy        clang-tools-extra    clang             clang-tools

@@ -93,9 +93,8 @@ static int start_all(struct bench *b, const struct study_shape *shape, const str
 static size_t warm_up(struct bench *b, const struct study_shape *shape, struct cpu_memory *m)
 {
     double block_ns = 1;
-    int64_t start = os_monotonic_ns();
     for (int round = 0; round < 2; round++) {
-        start = os_monotonic_ns();
+        int64_t start = os_monotonic_ns();
         for (size_t i = 0; i < b->count; i++)
             if (b->contenders[i].status == STUDY_PASS)
                 launch(b, shape, &b->contenders[i], m);

@@ -214,8 +214,8 @@ test_evaluation_cannot_leave() {
     traced
     put "$scratch/secret" 'a secret of mine'
     rule=$(git hash-object -w --stdin <<END
-probe { "sh", "-c", "echo owned >$scratch/owned; exit 0" }
-local seen = probe { "sh", "-c", "cat $scratch/secret; exit 0" }
+probe { "sh", "-c", "echo owned >'$scratch/owned'; exit 0" }
+local seen = probe { "sh", "-c", "cat '$scratch/secret'; exit 0" }
 return { name = "evil", doc = "asks", shape = {}, make = function()
   return node { "out/a.txt", write = seen }
 end }
@@ -235,7 +235,7 @@ END
 test_commands_cannot_leave() {
     traced
     put "$scratch/secret" 'a secret of mine'
-    forge_spakfile "node { \"out/a.txt\", inputs = { \"a\" }, run = { \"sh\", \"-c\", \"echo owned >$scratch/owned; cat $scratch/secret >out/a.txt; echo >>out/a.txt\" } }
+    forge_spakfile "node { \"out/a.txt\", inputs = { \"a\" }, run = { \"sh\", \"-c\", \"echo owned >'$scratch/owned'; cat '$scratch/secret' >out/a.txt; echo >>out/a.txt\" } }
 target \"x\" { \"out/a.txt\" }"
     spak reproduce "$forged" --no-note --keep "$scratch/kept"
     assert_absent "$scratch/owned"
@@ -256,7 +256,7 @@ target \"x\" { \"out/a.txt\" }"
 # What is in the clone's own work tree is not evaluated: only the trace is, in its own folder.
 test_the_clone_is_not_evaluated() {
     traced
-    put rules/evil.lua "probe { \"sh\", \"-c\", \"echo owned >$scratch/owned\" }"
+    put rules/evil.lua "probe { \"sh\", \"-c\", \"echo owned >'$scratch/owned'\" }"
     put spakfile 'use "evil"'
     spak reproduce x --no-note
     assert_exit 0

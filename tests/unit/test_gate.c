@@ -1,4 +1,5 @@
 #include "gate.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +13,7 @@
 /* A bench that measures under a guide and two proofs; a test forges one part before the graph is
  * frozen. */
 struct world {
-    char dir[64];
+    char dir[512];
     struct arena arena;
     struct hash_cache *cache;
     struct graph *graph;
@@ -36,12 +37,15 @@ static void put(const char *path, const char *text)
 
 static void init(struct world *w)
 {
-    *w = (struct world){.dir = "/tmp/spak-test-gate-XXXXXX",
-                        .guide = "out/guide.md",
+    char *dir = scratch_template("gate");
+
+    *w = (struct world){.guide = "out/guide.md",
                         .guide_kind = "guide",
                         .proof_kind = "invariant",
                         .prover = "out/bin/spak-prove",
                         .proof_action = NODE_COMMAND};
+    snprintf(w->dir, sizeof(w->dir), "%s", dir);
+    free(dir);
     assert_non_null(mkdtemp(w->dir));
     assert_int_equal(chdir(w->dir), 0);
     w->cache = hash_cache_open("stat");
