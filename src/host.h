@@ -34,8 +34,8 @@ int host_find_tool(const struct host_tool_query *q, struct hash_cache *cache, st
  * "memory_bytes", "os" ("linux"), "os.name", "page_bytes". Sizes and counts are decimal numbers.
  * NULL when unknown. */
 const char *host_fact(struct arena *arena, const char *name);
-/* What SPAK_FACTS ("gpu.count=1,gpu.0.name=x") says instead of the machine, for tests; NULL when it says
- * nothing. Never silent: the machine's name then ends in "-pretended", and traces say it in
+/* What SPAK_FACTS ("gpu.count=1,gpu.0.name=x") says instead of the machine, for tests; NULL when it
+ * says nothing. Never silent: the machine's name then ends in "-pretended", and traces say it in
  * env/toolchain. */
 const char *host_pretended(void);
 /* Every name that host_fact knows here, sorted; strings live in the arena. */

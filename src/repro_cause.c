@@ -14,7 +14,7 @@ static bool is_digest(struct str word)
     if (word.len != 64)
         return false;
     for (size_t i = 0; i < word.len; i++)
-        if (!memchr("0123456789abcdef", word.ptr[i], 16))
+        if (!word.ptr[i] || !strchr("0123456789abcdef", word.ptr[i]))
             return false;
     return true;
 }

@@ -109,22 +109,26 @@ typedef void store_fault_fn(void *ctx, const char *what, const char *heal);
 int store_fsck(struct store *s, store_fault_fn *fault, void *ctx, size_t *objects, size_t *records,
                struct err *e);
 
-/* store_sweep.c: what is there, what is needed, and getting rid of the rest. A record goes before the objects that it names, so that a crash in between
- * leaves objects that nobody names, never a name without its object. */
+/* store_sweep.c: what is there, what is needed, and getting rid of the rest. A record goes before
+ * the objects that it names, so that a crash in between leaves objects that nobody names, never a
+ * name without its object. */
 struct store_object {
     struct digest digest;
     uint64_t stored_bytes; /* on the disk */
 };
 /* Every object, by file name; none is read. */
-int store_objects(struct store *s, struct arena *arena, struct store_object **out, size_t *count, struct err *e);
-/* Reads one object without keeping it and leaves it where it is, damaged or not; the error is that of store_get_bytes. */
+int store_objects(struct store *s, struct arena *arena, struct store_object **out, size_t *count,
+                  struct err *e);
+/* Reads one object without keeping it and leaves it where it is, damaged or not; the error is that
+ * of store_get_bytes. */
 int store_check_object(const struct store *s, const struct digest *d, struct err *e);
 /* `folder`: the object lists others. */
 typedef int store_digest_fn(void *ctx, const struct digest *d, bool folder, struct err *e);
 /* The objects that the nodes' present states name. */
 int store_needed(struct store *s, store_digest_fn *fn, void *ctx, struct err *e);
 /* The objects that the listing of a folder names. */
-int store_folder_objects(struct store *s, const struct digest *listing, store_digest_fn *fn, void *ctx, struct err *e);
+int store_folder_objects(struct store *s, const struct digest *listing, store_digest_fn *fn,
+                         void *ctx, struct err *e);
 /* Drops the records of actions that name an object that goes, all in one transaction. */
 typedef bool store_goes_fn(void *ctx, const struct digest *d);
 int store_forget(struct store *s, store_goes_fn *goes, void *ctx, size_t *dropped, struct err *e);

@@ -34,20 +34,26 @@ static unsigned int checksum(const unsigned char *header)
     return sum;
 }
 
+/* A field of the header; what fills it has no terminator. */
+static void put(char *header, size_t at, const void *bytes, size_t len)
+{
+    memcpy(header + at, bytes, len);
+}
+
 int tar_add(struct tar_writer *w, const char *name, const void *bytes, size_t len, struct err *e)
 {
     static const char zeros[BLOCK];
     char h[BLOCK] = "";
     if (strlen(name) > 100 || len > 077777777777)
         BUG("tar_add: %s does not fit", name);
-    memcpy(h + NAME, name, strlen(name));
-    memcpy(h + MODE, "0000644", 8);
-    memcpy(h + UID, "0000000", 8);
-    memcpy(h + GID, "0000000", 8);
+    put(h, NAME, name, strlen(name));
+    put(h, MODE, "0000644", 8);
+    put(h, UID, "0000000", 8);
+    put(h, GID, "0000000", 8);
     snprintf(h + SIZE, 12, "%011llo", (unsigned long long)len);
-    memcpy(h + MTIME, "00000000000", 12);
+    put(h, MTIME, "00000000000", 12);
     h[TYPE] = '0';
-    memcpy(h + MAGIC, "ustar\00000", 8);
+    put(h, MAGIC, "ustar\00000", 8);
     snprintf(h + SUM, 7, "%06o", checksum((unsigned char *)h));
     h[SUM + 7] = ' ';
     if (os_write_fd(w->fd, h, BLOCK, w->path, e) || os_write_fd(w->fd, bytes, len, w->path, e))

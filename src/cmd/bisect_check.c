@@ -136,7 +136,7 @@ static int check(struct cmd_context *c, struct trace *t, const char *revision,
 {
     struct trace_entry entry;
     struct buf summary = {0};
-    const char *why = "", *nearest;
+    const char *why = "", *nearest = NULL;
     double value = NAN;
     bool found;
     if (trace_resolve(t, revision, c->arena, &entry, e))
@@ -183,7 +183,7 @@ static int check_named(struct cmd_context *c, const struct claim *claim, struct 
 
 static int run(struct cmd_context *c, struct err *e)
 {
-    struct claim claim;
+    struct claim claim = {0};
     if (c->args.len < 1 || c->args.len > 2) {
         err_set(e, ERR_usage, "bisect-check takes an expression in quotes and at most one trace");
         return err_hint(e, "git bisect run spak bisect-check 'fmha.fused.s2048.gflops >= 20'");

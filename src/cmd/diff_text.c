@@ -218,11 +218,11 @@ static int by_depth(const void *a, const void *b)
 
 static const struct diff_node **nodes_by_depth(const struct diff *d)
 {
-    const struct diff_node **order = xcalloc(d->node_count + 1, sizeof(*order));
+    const struct diff_node **order = xcalloc(d->node_count + 1, sizeof(struct diff_node *));
     for (size_t i = 0; i < d->node_count; i++)
         order[i] = &d->nodes[i];
     if (d->node_count)
-        qsort(order, d->node_count, sizeof(*order), by_depth);
+        qsort(order, d->node_count, sizeof(struct diff_node *), by_depth);
     return order;
 }
 

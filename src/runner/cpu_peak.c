@@ -12,7 +12,7 @@
 typedef float vector __attribute__((vector_size(VECTOR_FLOATS * sizeof(float))));
 
 #define CHAIN_DECLARE(c)                                                                           \
-    vector acc##c = b * (c + 1.0f); /* no two alike, or a compiler does one for all */
+    vector acc##c = b * ((c) + 1.0f); /* no two alike, or a compiler does one for all */
 #define CHAIN_STEP(c) acc##c = acc##c * a + b;
 #define CHAIN_SUM(c) sum += acc##c;
 
