@@ -198,12 +198,12 @@ local function label(who, key)
   return ("what `%s` is given by position"):format(who)
 end
 
--- In a list, the first item that does not fit is what is wrong.
-local function culprit(kinds, value)
-  if is_list(value) then
+-- In a list, the first item that does not fit is what is wrong; a list that holds itself is looked into only so far.
+local function culprit(kinds, value, depth)
+  if is_list(value) and depth < 8 then
     for i, item in ipairs(value) do
       if not fits(kinds, item) then
-        local inner = culprit(kinds, item)
+        local inner = culprit(kinds, item, depth + 1)
         return inner == item and ("with %s as item %d"):format(shape.describe(item), i) or inner
       end
     end
@@ -213,7 +213,7 @@ end
 
 local function check_value(spec, who, key, value)
   if not fits(spec.type or "any", value) then
-    local found = culprit(spec.type, value)
+    local found = culprit(spec.type, value, 0)
     engine.fail {
       code = "wrong_argument",
       message = ("%s has to be %s, not %s"):format(label(who, key), wanted(spec.type),
