@@ -248,7 +248,8 @@ static int record_tool(struct script *s, const char *name, const char *const *ca
     return 0;
 }
 
-/* The programs that come with the engine lie beside it, wherever it was unpacked; PATH comes after. */
+/* The programs that come with the engine lie beside it, wherever it was unpacked; PATH comes after.
+ */
 static const char *const *beside_engine(struct script *s, const char *name,
                                         const char *const *candidates)
 {

@@ -1,12 +1,14 @@
 /* graph: what the spakfile declared, as data.
  *
- * Nodes, artifacts, tools, facts and pools by dense id. A frozen graph is a handful of flat arrays that refer to each
- * other by index and to text by offset, so it is written to a file and mapped back as it stands: loading parses
- * nothing. It holds no pointers, no Lua and no state of the disk; stages after it take it as const.
+ * Nodes, artifacts, tools, facts and pools by dense id. A frozen graph is a handful of flat arrays
+ * that refer to each other by index and to text by offset, so it is written to a file and mapped
+ * back as it stands: loading parses nothing. It holds no pointers, no Lua and no state of the disk;
+ * stages after it take it as const.
  *
- * Life cycle: a builder takes declarations (each may fail, with the place of both sides), graph_freeze
- * checks the whole (cycles, inputs nobody makes are left to plan) and makes the graph. graph_thaw starts a builder from a
- * graph, keeping every id: that is how a driver adds nodes while the run is on. */
+ * Life cycle: a builder takes declarations (each may fail, with the place of both sides),
+ * graph_freeze checks the whole (cycles, inputs nobody makes are left to plan) and makes the graph.
+ * graph_thaw starts a builder from a graph, keeping every id: that is how a driver adds nodes while
+ * the run is on. */
 #ifndef SPAK_GRAPH_H
 #define SPAK_GRAPH_H
 
@@ -34,18 +36,21 @@ enum node_action {
 enum node_flag {
     NODE_OUTER = 1 << 0,    /* planning: no accelerator is visible */
     NODE_INNER = 1 << 1,    /* execution: guides and proofs are read-only */
-    NODE_MEASURES = 1 << 2, /* its outputs are measurements: needs a lease, runs alone, never restored from another machine */
-    NODE_MEASURED = 1 << 3, /* derived when frozen: it or something it depends on measures, so its outputs differ run to run */
+    NODE_MEASURES = 1 << 2, /* its outputs are measurements: needs a lease, runs alone, never
+                               restored from another machine */
+    NODE_MEASURED = 1 << 3, /* derived when frozen: it or something it depends on measures, so its
+                               outputs differ run to run */
     NODE_NETWORK = 1 << 4,
-    NODE_CONSOLE = 1 << 5,  /* owns the terminal while it runs */
+    NODE_CONSOLE = 1 << 5, /* owns the terminal while it runs */
     NODE_UNSANDBOXED = 1 << 6,
-    NODE_ALWAYS = 1 << 7,   /* runs every time it is asked for */
-    NODE_TARGET = 1 << 8,   /* declared by target{}: listed in help, has a trace branch */
-    NODE_DEFAULT = 1 << 9,  /* built when no target is named */
-    NODE_SOFT_FAIL = 1 << 10, /* exit 1 is an outcome to record, not a failed build (a refuted check) */
-    NODE_ASKED = 1 << 11,   /* added by a driver */
-    NODE_TEST = 1 << 12,    /* counted by `spak test` */
-    NODE_DEVICE = 1 << 13,  /* may see the accelerators */
+    NODE_ALWAYS = 1 << 7,  /* runs every time it is asked for */
+    NODE_TARGET = 1 << 8,  /* declared by target{}: listed in help, has a trace branch */
+    NODE_DEFAULT = 1 << 9, /* built when no target is named */
+    NODE_SOFT_FAIL =
+        1 << 10,          /* exit 1 is an outcome to record, not a failed build (a refuted check) */
+    NODE_ASKED = 1 << 11, /* added by a driver */
+    NODE_TEST = 1 << 12,  /* counted by `spak test` */
+    NODE_DEVICE = 1 << 13,    /* may see the accelerators */
     NODE_JOBSERVER = 1 << 14, /* gets the jobserver: it runs make, cargo, spak ... */
 };
 
@@ -58,26 +63,31 @@ struct node {
     uint32_t column;
     uint32_t action; /* enum node_action */
     uint32_t flags;  /* enum node_flag */
-    struct slice argv;     /* text ids; ${root}, ${tmp} and ${out} are filled in at start, after the key */
-    struct slice env;      /* text ids, NAME and value by turns, sorted by NAME */
-    struct slice params;   /* text ids, name and value by turns, sorted: what rules want in the key and the trace */
-    struct slice facts;    /* fact ids that the key holds */
-    struct slice tools;    /* tool ids; argv[0] is tools[0]'s path when the command names a tool */
-    struct slice inputs;   /* artifact ids, in the order given */
+    struct slice
+        argv; /* text ids; ${root}, ${tmp} and ${out} are filled in at start, after the key */
+    struct slice env;    /* text ids, NAME and value by turns, sorted by NAME */
+    struct slice params; /* text ids, name and value by turns, sorted: what rules want in the key
+                            and the trace */
+    struct slice facts;  /* fact ids that the key holds */
+    struct slice tools;  /* tool ids; argv[0] is tools[0]'s path when the command names a tool */
+    struct slice inputs; /* artifact ids, in the order given */
     struct slice order_only; /* artifact ids: made before, not in the key */
-    struct slice members;  /* node ids: a group's members; for others, nodes that must be done before */
-    struct slice outputs;  /* artifact ids */
-    struct slice reads;    /* text ids: folders the command may read, what it really read being in the depfile */
-    text_id depfile;       /* 0: none */
-    text_id stdout_to;     /* 0, or the output that gets the command's stdout */
-    text_id text;          /* NODE_WRITE: the content */
-    text_id show;          /* 0, or an artifact printed at the end of a build of this target */
-    text_id dir;           /* 0, or the working directory relative to the root */
-    uint32_t pool;         /* pool id or GRAPH_NONE */
-    uint32_t driver;       /* NODE_DRIVER: number of its function in the Lua state; NODE_ASKED: its driver's node id; else GRAPH_NONE */
-    uint32_t guide;        /* NODE_MEASURES: artifact id of its guide, or GRAPH_NONE */
-    struct slice proofs;   /* NODE_MEASURES: artifact ids of the proofs its token covers */
-    uint32_t timeout_ms;   /* 0: none */
+    struct slice
+        members; /* node ids: a group's members; for others, nodes that must be done before */
+    struct slice outputs; /* artifact ids */
+    struct slice reads;  /* text ids: folders the command may read, what it really read being in the
+                            depfile */
+    text_id depfile;     /* 0: none */
+    text_id stdout_to;   /* 0, or the output that gets the command's stdout */
+    text_id text;        /* NODE_WRITE: the content */
+    text_id show;        /* 0, or an artifact printed at the end of a build of this target */
+    text_id dir;         /* 0, or the working directory relative to the root */
+    uint32_t pool;       /* pool id or GRAPH_NONE */
+    uint32_t driver;     /* NODE_DRIVER: number of its function in the Lua state; NODE_ASKED: its
+                            driver's node id; else GRAPH_NONE */
+    uint32_t guide;      /* NODE_MEASURES: artifact id of its guide, or GRAPH_NONE */
+    struct slice proofs; /* NODE_MEASURES: artifact ids of the proofs its token covers */
+    uint32_t timeout_ms; /* 0: none */
     uint32_t reserved;
 };
 
@@ -85,23 +95,24 @@ enum artifact_flag {
     ARTIFACT_DIRECTORY = 1 << 0,
     ARTIFACT_METRICS = 1 << 1, /* JSON metrics, the trace's measure/ summary comes from here */
     ARTIFACT_TRACED = 1 << 2,  /* small text that the trace keeps whole */
-    ARTIFACT_INSIDE = 1 << 3,  /* derived when frozen: lies in a directory that its producer makes, no output of its own */
+    ARTIFACT_INSIDE = 1 << 3,  /* derived when frozen: lies in a directory that its producer makes,
+                                  no output of its own */
 };
 struct artifact {
-    text_id path;         /* relative to the root, or absolute */
-    uint32_t producer;    /* node id, GRAPH_NONE for a source */
+    text_id path;      /* relative to the root, or absolute */
+    uint32_t producer; /* node id, GRAPH_NONE for a source */
     uint32_t flags;
-    struct slice users;   /* node ids, derived when frozen */
+    struct slice users; /* node ids, derived when frozen */
 };
 
 /* A program that commands run: its digest is part of their keys. */
 struct tool {
-    text_id name;    /* "cc" */
-    text_id path;    /* absolute, links resolved; or the artifact path of a tool built here */
-    text_id version; /* one line */
-    struct slice files; /* text ids: every file that makes up the tool (driver, cc1, as, ld) */
+    text_id name;         /* "cc" */
+    text_id path;         /* absolute, links resolved; or the artifact path of a tool built here */
+    text_id version;      /* one line */
+    struct slice files;   /* text ids: every file that makes up the tool (driver, cc1, as, ld) */
     struct digest digest; /* over name and content of those files */
-    uint32_t artifact; /* artifact id when the project itself builds the tool, else GRAPH_NONE */
+    uint32_t artifact;    /* artifact id when the project itself builds the tool, else GRAPH_NONE */
 };
 struct fact {
     text_id name;
@@ -116,7 +127,7 @@ struct pool {
 enum read_kind { READ_FILE, READ_GLOB, READ_FACT, READ_PARAM, READ_TOOL, READ_ENV };
 struct read {
     uint32_t kind;
-    text_id what; /* path, pattern, fact name, parameter name */
+    text_id what;         /* path, pattern, fact name, parameter name */
     struct digest digest; /* of what it was: content, list of matches, value */
 };
 
@@ -144,11 +155,12 @@ struct graph {
     uint32_t id_count;
     const uint32_t *order; /* node ids, each after what it depends on; node_count entries */
     const struct graph_name *names;
-    uint32_t name_count;   /* slots, a power of two */
-    uint32_t users_at;     /* where the ids of artifacts' users begin: the part that is derived */
+    uint32_t name_count; /* slots, a power of two */
+    uint32_t users_at;   /* where the ids of artifacts' users begin: the part that is derived */
     const char *text;
     uint32_t text_bytes;
-    text_id trace_to; /* setting: where the trace goes: 0 = the default, "off", or a path to a repository */
+    text_id trace_to; /* setting: where the trace goes: 0 = the default, "off", or a path to a
+                         repository */
     void *memory;     /* one block or one mapping, owned */
     size_t memory_bytes;
     bool mapped;
@@ -179,12 +191,15 @@ struct place node_place(const struct graph *g, uint32_t node);
 /* Looks in the table that the graph carries; GRAPH_NONE when absent. */
 uint32_t graph_find_node(const struct graph *g, const char *name);
 uint32_t graph_find_artifact(const struct graph *g, const char *path);
-/* The node or output whose name is nearest to `name`, for "did you mean"; NULL when none is near. */
+/* The node or output whose name is nearest to `name`, for "did you mean"; NULL when none is near.
+ */
 const char *graph_nearest(const struct graph *g, const char *name);
-/* Appends the nodes that `node` waits for, as often as there is a reason: producers of inputs, order-only inputs, guide, proofs and tools, and members. */
+/* Appends the nodes that `node` waits for, as often as there is a reason: producers of inputs,
+ * order-only inputs, guide, proofs and tools, and members. */
 void graph_node_deps(const struct graph *g, uint32_t node, struct ids *out);
 
-/* A declaration on its way in: plain C strings, borrowed for the call. Counts of 0 need no pointer. */
+/* A declaration on its way in: plain C strings, borrowed for the call. Counts of 0 need no pointer.
+ */
 struct node_decl {
     const char *name;
     const char *kind;
@@ -192,7 +207,8 @@ struct node_decl {
     struct place place;
     enum node_action action;
     uint32_t flags;
-    struct strs argv, env, params, facts, tools, inputs, order_only, members, outputs, reads, proofs;
+    struct strs argv, env, params, facts, tools, inputs, order_only, members, outputs, reads,
+        proofs;
     struct ids output_flags; /* artifact flags beside outputs; may be shorter */
     const char *depfile, *stdout_to, *text, *show, *dir, *pool, *guide;
     uint32_t driver;
@@ -208,27 +224,31 @@ struct tool_decl {
 struct graph_builder;
 struct graph_builder *graph_build(void);
 struct graph_builder *graph_thaw(const struct graph *g);
-/* Adds a node; GRAPH_NONE and e set for a name or an output that exists already (naming both places). `members`
- * may name nodes or outputs that are declared later. */
+/* Adds a node; GRAPH_NONE and e set for a name or an output that exists already (naming both
+ * places). `members` may name nodes or outputs that are declared later. */
 uint32_t graph_add_node(struct graph_builder *b, const struct node_decl *decl, struct err *e);
 int graph_add_tool(struct graph_builder *b, const struct tool_decl *decl, struct err *e);
 int graph_add_fact(struct graph_builder *b, const char *name, const char *value, struct err *e);
 int graph_add_pool(struct graph_builder *b, const char *name, uint32_t depth, struct err *e);
-void graph_add_read(struct graph_builder *b, enum read_kind kind, const char *what, const struct digest *digest);
+void graph_add_read(struct graph_builder *b, enum read_kind kind, const char *what,
+                    const struct digest *digest);
 void graph_set_trace(struct graph_builder *b, const char *where);
-/* Resolves members, derives users and NODE_MEASURED, refuses cycles (the message shows the whole cycle with its places) and
- * names that nothing declares (with the nearest name as a hint). Frees the builder either way. */
+/* Resolves members, derives users and NODE_MEASURED, refuses cycles (the message shows the whole
+ * cycle with its places) and names that nothing declares (with the nearest name as a hint). Frees
+ * the builder either way. */
 struct graph *graph_freeze(struct graph_builder *b, struct err *e);
 void graph_discard(struct graph_builder *b);
 
-/* The snapshot. `stamp` identifies the engine and the command-line parameters; another stamp does not load. */
+/* The snapshot. `stamp` identifies the engine and the command-line parameters; another stamp does
+ * not load. */
 int graph_save(const struct graph *g, const char *path, const struct digest *stamp, struct err *e);
-/* NULL without an error when it is absent, of another stamp or damaged (it carries a checksum of its header and exact sizes, and every
- * index is range-checked on load). */
+/* NULL without an error when it is absent, of another stamp or damaged (it carries a checksum of
+ * its header and exact sizes, and every index is range-checked on load). */
 struct graph *graph_load(const char *path, const struct digest *stamp);
 void graph_free(struct graph *g);
 
-/* Nodes in an order in which every node follows what it depends on; `order` has node_count entries. */
+/* Nodes in an order in which every node follows what it depends on; `order` has node_count entries.
+ */
 void graph_topological(const struct graph *g, uint32_t *order);
 /* Marks `roots` and everything they depend on. `mark` has node_count entries. */
 void graph_reach(const struct graph *g, const uint32_t *roots, size_t count, bool *mark);

@@ -202,7 +202,7 @@ static int find_restorable(struct decision *d, const struct action_record **foun
     size_t count;
     *found = NULL;
     if (store_recall_actions(d->plan->options.store, &d->entry->base, &d->scratch, &records, &count,
-                          e) < 0)
+                             e) < 0)
         return -1;
     for (size_t i = 0; i < count && !*found; i++) {
         const char *changed;
@@ -281,7 +281,7 @@ static int decide_by_key(struct decision *d, struct err *e)
     bool decided = false;
     if (plan_check_sources(d->plan, d->node, e) < 0 || describe(d, e) < 0 ||
         store_recall_node(d->plan->options.store, node_name(d->plan->graph, d->node), &d->scratch,
-                       &d->state, &d->known, e) < 0)
+                          &d->state, &d->known, e) < 0)
         return -1;
     if (d->known)
         d->entry->last_wall_ns = d->state.record.wall_ns;
@@ -368,7 +368,7 @@ int plan_forecast(struct plan *plan, uint32_t node, uint32_t cause, struct err *
     int rc = plan_check_sources(plan, node, e);
     if (rc == 0)
         rc = store_recall_node(plan->options.store, node_name(plan->graph, node), &scratch, &state,
-                            &known, e);
+                               &known, e);
     if (rc == 0 && !known) {
         entry->verdict = PLAN_RUN;
         entry->why = "never built";

@@ -30,16 +30,16 @@ struct stat_interval stat_median_interval(const double *samples, size_t n, uint6
  * that b is the faster. */
 struct stat_interval stat_ratio(const double *a, const double *b, size_t n, uint64_t seed);
 
-/* The same for samples of two runs, which nothing pairs: the median of a over the median of b, its interval from resampling each side
- * in runs. NaN when a sample is not positive. */
+/* The same for samples of two runs, which nothing pairs: the median of a over the median of b, its
+ * interval from resampling each side in runs. NaN when a sample is not positive. */
 struct stat_interval stat_ratio_unpaired(const double *a, size_t na, const double *b, size_t nb,
                                          uint64_t seed);
 /* The two-sided p value of Mann and Whitney: how often samples of one source would lie as far apart
  * as these do. Exact up to 40 samples without ties, else by the normal approximation, corrected for
  * ties and continuity. */
 double stat_mann_whitney(const double *a, size_t na, const double *b, size_t nb);
-/* Holm's correction of n p values, in place: what is still below 0.05 is so with all n tests taken together. NaN stays and is not
- * counted. */
+/* Holm's correction of n p values, in place: what is still below 0.05 is so with all n tests taken
+ * together. NaN stays and is not counted. */
 void stat_holm(double *p, size_t n);
 
 enum stat_verdict { STAT_FASTER, STAT_SLOWER, STAT_SAME, STAT_UNDECIDED };

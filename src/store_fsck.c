@@ -159,8 +159,8 @@ static int check_node(void *ctx, struct str value, struct err *e)
     if (store_decode_node(value, &arena, &name, &state, &why) < 0)
         report(c, heal_state, &why);
     else {
-        c->heal = arena_printf(&c->arena, strchr(name, ' ') ? "spak build -B '%s'" : "spak build -B %s",
-                               name);
+        c->heal = arena_printf(&c->arena,
+                               strchr(name, ' ') ? "spak build -B '%s'" : "spak build -B %s", name);
         check_record(c, name, &state.record);
     }
     arena_release(&arena);

@@ -35,8 +35,8 @@ char *trace_unsafe_ref(struct arena *arena, const char *text);
 /* A value on one line: control characters and backslashes escaped. */
 void trace_add_value(struct buf *out, const char *text);
 
-/* Stands before the outcome of a node that measured. Its digests are others in every run: the NUL keeps them out of every textual diff,
- * and trace_read takes it off again. */
+/* Stands before the outcome of a node that measured. Its digests are others in every run: the NUL
+ * keeps them out of every textual diff, and trace_read takes it off again. */
 #define TRACE_NODE_HEAD "\0spak-node 1\n"
 
 /* A file on its way into a tree. */

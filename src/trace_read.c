@@ -202,8 +202,8 @@ static void add_blob(const git_blob *blob, const char *path, struct buf *out)
 {
     const char *bytes = git_blob_rawcontent(blob);
     size_t len = (size_t)git_blob_rawsize(blob), head = sizeof(TRACE_NODE_HEAD) - 1;
-    bool outcome = text_starts_with(path, "measure/") && strstr(path, "/nodes/") &&
-                   len >= head && memcmp(bytes, TRACE_NODE_HEAD, head) == 0;
+    bool outcome = text_starts_with(path, "measure/") && strstr(path, "/nodes/") && len >= head &&
+                   memcmp(bytes, TRACE_NODE_HEAD, head) == 0;
     buf_add(out, outcome ? bytes + head : bytes, outcome ? len - head : len);
 }
 

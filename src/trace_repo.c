@@ -173,7 +173,8 @@ struct trace *trace_find(const char *root, const char *out_dir, const char *trac
         free(t);
         return NULL;
     }
-    /* Trees above 4 KiB are parsed anew at each look by default, and a folder of 10,000 nodes is looked at for each of them. */
+    /* Trees above 4 KiB are parsed anew at each look by default, and a folder of 10,000 nodes is
+     * looked at for each of them. */
     git_libgit2_opts(GIT_OPT_SET_CACHE_OBJECT_LIMIT, GIT_OBJECT_TREE, (size_t)TREE_CACHE_BYTES);
     if (attach_source(t, root, e) || choose_repository(t, root, out_dir, trace_to, create, e)) {
         trace_close(t);

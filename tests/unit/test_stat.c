@@ -343,7 +343,8 @@ static void mann_whitney_of_known_cases(void **state)
     assert_true(isnan(stat_mann_whitney(low, 5, &nan, 1)));
 }
 
-/* With ties and with many samples it is an approximation; without a difference it must reject one time in twenty. */
+/* With ties and with many samples it is an approximation; without a difference it must reject one
+ * time in twenty. */
 static void mann_whitney_rejects_as_often_as_it_says(void **state)
 {
     struct rng rng = {11};
@@ -393,7 +394,8 @@ static void unpaired_ratio_covers_the_truth(void **state)
             a[i] = 3 * exp(0.05 * normal(&rng));
         for (size_t i = 0; i < ARRAY_LEN(b); i++)
             b[i] = 2 * exp(0.05 * normal(&rng));
-        struct stat_interval r = stat_ratio_unpaired(a, ARRAY_LEN(a), b, ARRAY_LEN(b), (uint64_t)round);
+        struct stat_interval r =
+            stat_ratio_unpaired(a, ARRAY_LEN(a), b, ARRAY_LEN(b), (uint64_t)round);
         assert_true(r.lo <= r.median && r.median <= r.hi);
         assert_near(r.median, stat_median(a, ARRAY_LEN(a)) / stat_median(b, ARRAY_LEN(b)), 1e-12);
         covered += r.lo <= 1.5 && 1.5 <= r.hi;

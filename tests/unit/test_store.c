@@ -1,5 +1,5 @@
-#include "store.h"
 #include "scratch.h"
+#include "store.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

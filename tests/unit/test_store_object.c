@@ -1,5 +1,5 @@
-#include "store_internal.h"
 #include "scratch.h"
+#include "store_internal.h"
 
 #include <setjmp.h>
 #include <signal.h>
