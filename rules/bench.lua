@@ -33,7 +33,7 @@ local function proofs_of(arg)
   for _, proof in ipairs(shared "guides"[arg.guide].proofs) do
     add(proof)
   end
-  for _, name in ipairs(arg.hypotheses or {}) do
+  for _, name in ipairs(arg.hypotheses) do
     local hypothesis = shared "hypotheses"[name]
     if not hypothesis then
       fail(("no hypothesis is called \"%s\""):format(name), { code = "unknown_name", word = name, field = "hypotheses" })
@@ -48,7 +48,7 @@ end
 -- What the later steps need to know of the study, as data.
 local function study_text(arg, op, kernels)
   local hypotheses, entries = {}, {}
-  for _, name in ipairs(arg.hypotheses or shared "guides"[arg.guide].hypotheses) do
+  for _, name in ipairs(#arg.hypotheses > 0 and arg.hypotheses or shared "guides"[arg.guide].hypotheses) do
     local h = shared "hypotheses"[name]
     hypotheses[#hypotheses + 1] = { name = name, because = h.because, predicts = h.predicts, rests_on = h.rests_on }
   end
@@ -137,5 +137,13 @@ return {
     max_blocks = { type = "integer", default = 40, doc = "blocks at most" },
     timeout = { type = "number", default = 60, doc = "seconds a launch may take" },
   },
+  example = [[
+use "bench"
+
+bench "example" {
+  guide = "example", kernels = { "naive", "fused" }, baselines = "naive", control = "fused",
+  shapes = { { "large", n = 1000000 } }, budget = 1,
+}
+]],
   make = make,
 }

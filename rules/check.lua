@@ -46,5 +46,10 @@ return {
     shapes = { type = "list", required = true, doc = "{ \"name\", B = 1, ... }; exact = true: whole numbers must come out exactly" },
     timeout = { type = "number", default = 60, doc = "seconds a launch may take" },
   },
+  example = [[
+use "check"
+
+check "example" { shapes = { { "one", n = 1, exact = true }, { "odd", n = 4099 } } }
+]],
   make = make,
 }

@@ -80,5 +80,18 @@ return {
     forbidden = with(texts, "what no candidate may do"),
     success = with(texts, "when the work is done"),
   },
+  example = [[
+use "guide"
+
+guide "example" {
+  from = "example/fused",
+  intent = "double every number in one pass over the data",
+  dataflow = "what is read is written at once, doubled",
+  placement = { numbers = "registers" },
+  freedoms = { unroll = "how many numbers are on their way at once" },
+  forbidden = "state that outlives a call",
+  success = "the prediction of the hypothesis is judged on fresh samples",
+}
+]],
   make = make,
 }

@@ -30,8 +30,7 @@ local function compile(arg)
     kind = "shared",
     doc = arg.doc,
     sources = arg.source,
-    headers = { path.dir(arg.source), "src/runner" },
-    includes = { "src/runner" },
+    headers = { path.dir(arg.source) },
     flags = { "-O3" },
     defines = defines,
     libs = arg.libs,
@@ -61,7 +60,7 @@ end
 
 return {
   name = "kernel",
-  doc = "A candidate: one source, compiled alone. In C it exports `candidate` (src/runner/candidate.h); in CUDA it is device code, and `launch` says how "
+  doc = "A candidate: one source, compiled alone. In C it exports `candidate`, as in the example; in CUDA it is device code, and `launch` says how "
     .. "it is started on a shape. It owns no buffer, no timer and no stream. Its name is OP/VARIANT.",
   shape = {
     named = true,
@@ -79,5 +78,37 @@ return {
     library = { type = "boolean", default = false, doc = "it only calls a library: a baseline, never a candidate" },
     doc = { type = "string", doc = "what it changes; without it, the prose above" },
   },
+  example = [[
+use "kernel"
+
+node { "out/example/naive.c", write = [=[
+#include <stdint.h>
+int candidate(const int64_t *dim, void *const *buf, int threads)
+{
+    const float *x = buf[0];
+    float *volatile y = buf[1];
+    (void)threads;
+    for (int64_t i = 0; i < dim[0]; i++)
+        y[i] = x[i];
+    for (int64_t i = 0; i < dim[0]; i++)
+        y[i] += x[i];
+    return 0;
+}
+]=] }
+node { "out/example/fused.c", write = [=[
+#include <stdint.h>
+int candidate(const int64_t *dim, void *const *buf, int threads)
+{
+    const float *x = buf[0];
+    float *y = buf[1];
+    (void)threads;
+    for (int64_t i = 0; i < dim[0]; i++)
+        y[i] = 2 * x[i];
+    return 0;
+}
+]=] }
+kernel "example/naive" { source = "out/example/naive.c", guide = "example" }
+kernel "example/fused" { source = "out/example/fused.c", guide = "example", set = { unroll = 4 } }
+]],
   make = make,
 }

@@ -13,8 +13,7 @@ local function compile_reference(arg)
     reference,
     kind = "shared",
     sources = arg.reference,
-    headers = { path.dir(arg.reference), "src/runner" },
-    includes = { "src/runner" },
+    headers = { path.dir(arg.reference) },
     flags = { "-O2" },
     libs = { "m" },
   }
@@ -43,8 +42,33 @@ return {
     flops = { type = "function", required = true, doc = "shape to floating-point operations, what is masked not counted" },
     bytes = { type = "function", required = true, doc = "shape to the fewest bytes that have to move" },
     device = { type = "string", one_of = { "cpu", "gpu" }, default = "cpu", doc = "what its candidates run on" },
-    reference = { type = "path", required = true, doc = "C or CUDA source that exports reference_at (src/runner/candidate.h, src/runner/gpu/README.md)" },
+    reference = { type = "path", required = true, doc = "C or CUDA source that exports reference_at, as in the example" },
     bound = { type = "number", required = true, doc = "allowed error of an element, as a multiple of the reference's own scale for it" },
   },
+  example = [[
+use "op"
+
+node { "out/example/reference.c", write = [=[
+#include <math.h>
+#include <stdint.h>
+int reference_at(const int64_t *dim, void *const *buf, int output, int64_t index, double *value, double *scale)
+{
+    const float *x = buf[0];
+    (void)dim, (void)output;
+    *value = 2.0 * x[index];
+    *scale = fabs(*value);
+    return 0;
+}
+]=] }
+op "example" {
+  title = "Twice x, fp32",
+  dims = { "n" },
+  buffers = { { "x", "in", function(s) return s.n end }, { "y", "out", function(s) return s.n end } },
+  flops = function(s) return s.n end,
+  bytes = function(s) return 8 * s.n end,
+  reference = "out/example/reference.c",
+  bound = 1e-6,
+}
+]],
   make = make,
 }

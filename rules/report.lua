@@ -23,5 +23,11 @@ return {
   doc = "Writes a study down: invariants with cases and killed mutants, variants with their rates and intervals, hypotheses with what became of them. The node is called "
     .. "report/OP and makes out/report/OP.md and out/report/OP.txt.",
   shape = { named = true, name = { type = "string", doc = "the op" } },
+  example = [[
+use "report"
+
+report "example" {}
+target "example" { "report/example", show = "out/report/example.txt" }
+]],
   make = make,
 }

@@ -23,5 +23,10 @@ return {
   doc = "Judges each hypothesis by its own prediction (validated, falsified, undecided, unmeasured) and each kernel against each baseline (FASTER, SLOWER, SAME, "
     .. "UNDECIDED, with the smallest effect the data could have shown). The node is called verdict/OP.",
   shape = { named = true, name = { type = "string", doc = "the op" } },
+  example = [[
+use "verdict"
+
+verdict "example" {}
+]],
   make = make,
 }

@@ -115,8 +115,8 @@ local function roofline(bench)
   if bench.device then
     return ("Multiply-add roofline of the device: %.0f GFLOP/s"):format(bench.peak_gflops_1)
   end
-  return ("Multiply-add roofline: %.0f GFLOP/s on one thread, %.0f on %s"):format(
-    bench.peak_gflops_1, bench.peak_gflops_n, counted(bench.threads, "thread"))
+  local one = ("Multiply-add roofline: %.0f GFLOP/s on one thread"):format(bench.peak_gflops_1)
+  return bench.threads == 1 and one or ("%s, %.0f on %s"):format(one, bench.peak_gflops_n, counted(bench.threads, "thread"))
 end
 
 return function(step)

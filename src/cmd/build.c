@@ -14,6 +14,7 @@ static void show_target(const struct session *s, uint32_t node)
     if (os_read(graph_text(g, g->nodes[node].show), &text, &ignored) < 0)
         err_release(&ignored);
     fwrite(buf_text(&text), 1, text.len, stdout);
+    fflush(stdout); /* what is said next goes to the other stream */
     buf_release(&text);
 }
 

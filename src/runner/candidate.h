@@ -16,9 +16,6 @@
 /* name of the function every candidate exports */
 #define CANDIDATE_SYMBOL "candidate"
 
-/* name of the function that a study's reference.c exports beside it */
-#define CANDIDATE_REFERENCE_SYMBOL "reference64"
-
 /*
  * The kernel: dim holds the values of the shape in the order the study declares them, buf the
  * buffers in the order the study declares them (inputs, then outputs), threads >= 1 how many
@@ -28,12 +25,6 @@
  * and the outputs are then undefined.
  */
 typedef int candidate_fn(const int64_t *dim, void *const *buf, int threads);
-
-/*
- * The reference: the same dim and the same inputs, but every output is an array of double of
- * the declared extent. Returns 0, or non-zero under the conditions of candidate_fn.
- */
-typedef int candidate_reference_fn(const int64_t *dim, void *const *buf);
 
 /* name of the function that the runner judges launches by */
 #define CANDIDATE_AT_SYMBOL "reference_at"
