@@ -143,8 +143,16 @@ local function libraries(list)
   return flags, files
 end
 
+-- `ar` reads what is there before it replaces it, and an output is there, empty, when it shares its folder.
 local function archive(arg, objs)
-  return node { arg[1], doc = arg.doc, name = arg.name, inputs = objs, run = { "ar", "rcsD", arg[1], objs } }
+  return node {
+    arg[1],
+    name = arg.name,
+    doc = arg.doc,
+    inputs = objs,
+    run = { "sh", "-c", 'ar rcsD "$TMPDIR/archive" "$@" && cp "$TMPDIR/archive" "$0"', arg[1], objs },
+    tools = { "ar", "cp" },
+  }
 end
 
 local function link(arg, objs, module_libs)

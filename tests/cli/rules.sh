@@ -52,6 +52,20 @@ test_a_wrong_candidate_is_rejected_and_not_timed() {
     assert_contains out/verdict/example.json '"unmeasured"'
 }
 
+test_an_archive_and_a_shared_library_lie_side_by_side() {
+    project 'use "cc"
+node { "out/a.c", write = "int f(void) { return 1; }\n" }
+cc { "out/lib/liba.a", kind = "static", sources = "out/a.c" }
+cc { "out/lib/liba.so", kind = "shared", sources = "out/a.c" }'
+    spak build
+    assert_exit 0
+    nm out/lib/liba.a >"$scratch/symbols"
+    assert_contains "$scratch/symbols" ' T f'
+    put spakfile "$(sed 's/return 1/return 2/' spakfile)"
+    spak build
+    assert_exit 0
+}
+
 test_the_examples_of_the_other_rules_run() {
     for rule in cc test dist; do
         project "$(example "$rule")"
