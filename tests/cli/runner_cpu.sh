@@ -85,4 +85,13 @@ code=0
 echo '{"op": "x"}' >"$dir/spec.json"
 "$runner" check "$dir/spec.json" --out "$dir/out.json" >"$dir/log" 2>&1 && fail "an empty specification passed"
 grep -q 'R101' "$dir/log" || fail "no code in: $(cat "$dir/log")"
+
+# A reference that is no reference is the study's fault, not the candidate's.
+spec HONEST "$dir/HONEST.so" ""
+echo 'int nothing;' | cc -shared -fPIC -x c - -o "$dir/empty.so"
+sed "s|\"reference\": \"[^\"]*\"|\"reference\": \"$dir/empty.so\"|" "$dir/spec.json" >"$dir/bad.json"
+code=0
+"$runner" check "$dir/bad.json" --out "$dir/bad.out" >"$dir/log" 2>&1 || code=$?
+[ "$code" = 2 ] || fail "a study without a reference exits $code"
+grep -q 'R102' "$dir/log" || fail "no code in: $(cat "$dir/log")"
 echo "runner_cpu: ok"
