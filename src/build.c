@@ -147,8 +147,10 @@ int build_status(const struct build_report *report)
 
 void build_release(struct build_report *report)
 {
-    for (size_t i = 0; i < report->trace_count; i++)
+    for (size_t i = 0; i < report->trace_count; i++) {
         err_release(&report->traces[i].error);
+        err_release(&report->traces[i].result.warning);
+    }
     free(report->traces);
     plan_free(report->plan);
     ids_release(&report->roots);

@@ -146,19 +146,39 @@ static bool nothing_new(const struct trace_job *job, const struct tip *tip, cons
     return old && strcmp(old, trace_status(job)) == 0;
 }
 
+/* A signature that is wanted and cannot be had is a warning: a run that measured cannot be had
+ * again for the sake of its signature. */
+static int write_signed(struct trace_job *job, const git_signature *who, const git_buf *content,
+                        git_oid *out, struct err *e)
+{
+    struct buf signature = {0};
+    err_release(&job->warning);
+    git_repository *repo = job->trace->repo;
+    trace_sign(repo, who, (struct str){content->ptr, content->size}, &signature, &job->warning);
+    int rc = git_commit_create_with_signature(out, repo, content->ptr,
+                                              signature.len ? signature.ptr : NULL, NULL);
+    buf_release(&signature);
+    return rc ? trace_git_error(e, ERR_trace_repository, "cannot write the trace's commit") : 0;
+}
+
 static int write_commit(struct trace_job *job, const struct tip *tip, const git_oid *tree,
                         const char *message, git_oid *out, struct err *e)
 {
     git_repository *repo = job->trace->repo;
     git_signature *author = NULL, *committer = NULL;
     git_tree *root = NULL;
+    git_buf content = {0};
+    const git_commit *parents[] = {tip->commit};
     int rc = trace_identity(repo, "AUTHOR", &author, e);
     if (rc == 0)
         rc = trace_identity(repo, "COMMITTER", &committer, e);
     if (rc == 0 && (git_tree_lookup(&root, repo, tree) ||
-                    git_commit_create_v(out, repo, NULL, author, committer, NULL, message, root,
-                                        tip->exists ? 1 : 0, tip->commit)))
-        rc = trace_git_error(e, ERR_trace_repository, "cannot write the trace's commit");
+                    git_commit_create_buffer(&content, repo, author, committer, NULL, message, root,
+                                             tip->exists ? 1 : 0, parents)))
+        rc = trace_git_error(e, ERR_trace_repository, "cannot make the trace's commit");
+    if (rc == 0)
+        rc = write_signed(job, committer, &content, out, e);
+    git_buf_dispose(&content);
     git_tree_free(root);
     git_signature_free(author);
     git_signature_free(committer);
@@ -219,6 +239,7 @@ static void job_release(struct trace_job *job)
     strs_release(&job->used_list);
     strs_release(&job->outside);
     free(job->metrics);
+    err_release(&job->warning);
     trace_close(job->trace);
 }
 
@@ -244,6 +265,8 @@ int trace_commit(const struct trace_run *run, struct arena *arena, struct trace_
         rc = trace_measure(&job, e);
     if (rc == 0)
         rc = commit_with_retries(&job, ref, out, &commit, e);
+    if (out->committed && job.warning.set)
+        err_move(&out->warning, &job.warning);
     if (rc == 0 && out->committed) {
         git_oid_tostr(out->commit, sizeof(out->commit), &commit);
         rc = trace_note(&job, &commit, e);

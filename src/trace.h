@@ -1,4 +1,5 @@
-/* trace: a run as a git commit, and back. The only user of libgit2; starts no processes.
+/* trace: a run as a git commit, and back. The only user of libgit2; starts no process but the one
+ * that signs commits where git's configuration asks for it.
  *
  * One commit a run on refs/heads/spak/<target> of the repository around the project (a linked
  * worktree, a shallow clone, a detached HEAD will do), or of out/.spak/trace.git where there is
@@ -31,8 +32,9 @@ struct trace_run {
 struct trace_result {
     bool committed; /* false: nothing had changed, or the trace is off */
     char commit[65];
-    char ref[256];     /* "spak/fmha" */
-    const char *where; /* "" the repository around, else a path */
+    char ref[256];      /* "spak/fmha" */
+    const char *where;  /* "" the repository around, else a path */
+    struct err warning; /* what did not keep the trace from being written; the caller releases it */
 };
 /* Writes the commit and the note; two builds at once both get theirs (the loser of the race
  * re-parents). */

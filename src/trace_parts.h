@@ -104,6 +104,7 @@ struct trace_job {
     bool measured; /* some node measured, or was to */
     size_t ran, reused, failed, pending;
     const char *first_failed;
+    struct err warning; /* a signature that is wanted and was not made */
 };
 /* The status that the commit carries. */
 const char *trace_status(const struct trace_job *job);
@@ -128,6 +129,11 @@ struct trace_source {
 };
 int trace_source_tree(struct trace_job *job, struct trace_batch *b, const git_oid *prior,
                       struct trace_source *out, struct err *e);
+
+/* trace_sign.c: the signature that git's configuration wants a commit of this content to carry;
+ * nothing is added where it wants none. */
+int trace_sign(git_repository *repo, const git_signature *who, struct str content, struct buf *out,
+               struct err *e);
 
 struct trace_metric {
     const char *name;

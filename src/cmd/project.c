@@ -114,7 +114,17 @@ static void tell_trace_json(const struct build_trace *t)
     }
     if (t->error.set)
         json_object_set_new(event, "error", json_string(t->error.message));
+    if (t->result.warning.set)
+        json_object_set_new(event, "warning", json_string(t->result.warning.message));
     project_print_json(event);
+}
+
+static void warn(const struct cmd_context *c, const struct err *e)
+{
+    struct buf text = {0};
+    diag_draw_warning(e, c->colour ? DIAG_COLOUR : DIAG_PLAIN, &text);
+    fputs(buf_text(&text), stderr);
+    buf_release(&text);
 }
 
 static void tell_trace(struct cmd_context *c, const struct build_trace *t)
@@ -123,14 +133,12 @@ static void tell_trace(struct cmd_context *c, const struct build_trace *t)
         tell_trace_json(t);
         return;
     }
-    if (t->error.set) {
-        struct buf text = {0};
-        diag_draw_warning(&t->error, c->colour ? DIAG_COLOUR : DIAG_PLAIN, &text);
-        fputs(buf_text(&text), stderr);
-        buf_release(&text);
-    } else if (t->result.committed && !cmd_flag(c, "quiet")) {
+    if (t->error.set)
+        warn(c, &t->error);
+    else if (t->result.committed && !cmd_flag(c, "quiet"))
         fprintf(stderr, "spak: %s %.12s\n", t->result.ref, t->result.commit);
-    }
+    if (t->result.warning.set)
+        warn(c, &t->result.warning);
 }
 
 static double ms(int64_t ns)
