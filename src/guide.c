@@ -46,17 +46,26 @@ static bool is_digest(struct str w)
     return true;
 }
 
+/* How many of the leading bytes are in `set`; the text need not end with a NUL. */
+static size_t leading(const char *text, size_t len, const char *set)
+{
+    size_t n = 0;
+    while (n < len && text[n] && strchr(set, text[n]))
+        n++;
+    return n;
+}
+
 static bool matches(struct str w, const char *name, bool digits_follow)
 {
+    bool digits = false;
     size_t n = strlen(name);
     if (w.len < n || strncasecmp(w.ptr, name, n) != 0)
         return false;
     if (w.len == n)
         return true;
-    for (size_t i = n; digits_follow && i < w.len; i++)
-        if (!isdigit((unsigned char)w.ptr[i]) && !strchr("_abfx", w.ptr[i]))
-            return false;
-    return digits_follow && strcspn(w.ptr + n, "0123456789") < w.len - n;
+    for (size_t i = n; i < w.len; i++)
+        digits = digits || isdigit((unsigned char)w.ptr[i]);
+    return digits_follow && digits && leading(w.ptr + n, w.len - n, "0123456789_abfx") == w.len - n;
 }
 
 static bool is_architecture(struct str w)
@@ -75,9 +84,9 @@ static bool is_value(const struct scan *s, size_t at, struct str w)
 {
     if (!isdigit((unsigned char)w.ptr[0]))
         return false;
-    size_t indent = strspn(s->line, " "), end = at + w.len;
-    bool ordinal =
-        at == indent && end < s->len && s->line[end] == '.' && strspn(w.ptr, "0123456789") == w.len;
+    size_t indent = leading(s->line, s->len, " "), end = at + w.len;
+    bool ordinal = at == indent && end < s->len && s->line[end] == '.' &&
+                   leading(w.ptr, w.len, "0123456789") == w.len;
     return !ordinal;
 }
 

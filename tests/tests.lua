@@ -67,6 +67,24 @@ local function unit_tests(project, way)
   end
 end
 
+-- The parsers against bytes that nobody wrote, always under the sanitizers.
+local function fuzz_tests(project, way)
+  for _, source in ipairs(glob "tests/fuzz/fuzz_*.c") do
+    local name = stem(source)
+    local program = project.compile(way, {
+      "out/fuzz/" .. name,
+      sources = { source, "tests/fuzz/main.c" },
+      libs = { way.library },
+    })
+    declare("fuzz/" .. name:gsub("^fuzz_", ""), {
+      program = program,
+      reads = name == "fuzz_spakfile" and { "lua", "rules" } or {},
+      inputs = name == "fuzz_spakfile" and glob { "lua/**", "rules/**" } or {},
+      timeout = 300,
+    })
+  end
+end
+
 local function all_ways(project)
   unit_tests(project, project.gcc)
   local checked = {
@@ -77,6 +95,7 @@ local function all_ways(project)
   }
   checked.library = project.library(checked)
   unit_tests(project, checked)
+  fuzz_tests(project, checked)
   if have("clang", "unit/clang") then
     local clang = { name = "clang", cc = "clang", flags = { "-O1", "-Werror" } }
     clang.library = project.library(clang)
