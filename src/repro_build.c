@@ -23,32 +23,6 @@ struct job {
     int report_fd;
 };
 
-static char *unescape(struct arena *arena, struct str line, const char *root)
-{
-    struct buf out = {0};
-    for (size_t i = 0; i < line.len; i++) {
-        unsigned byte;
-        if (line.ptr[i] == '\\' && i + 1 < line.len && line.ptr[i + 1] == 'n') {
-            buf_addch(&out, '\n');
-            i += 1;
-        } else if (line.ptr[i] == '\\' && i + 3 < line.len &&
-                   sscanf(line.ptr + i, "\\x%2x", &byte) == 1 && byte) {
-            buf_addch(&out, (char)byte);
-            i += 3;
-        } else if (line.ptr[i] == '\\' && i + 1 < line.len) {
-            buf_addch(&out, line.ptr[++i]);
-        } else if (line.len - i >= 7 && !memcmp(line.ptr + i, "${root}", 7)) {
-            buf_addstr(&out, root);
-            i += 6;
-        } else {
-            buf_addch(&out, line.ptr[i]);
-        }
-    }
-    char *text = arena_strdup(arena, buf_text(&out));
-    buf_release(&out);
-    return text;
-}
-
 int repro_params(struct trace *t, const char *commit, struct arena *arena, struct strs *out,
                  struct err *e)
 {
@@ -187,7 +161,7 @@ static int build_in_child(const struct job *job, bool *interrupted, struct err *
     struct build_report report = {0};
     struct strs params = {0};
     for (size_t i = 0; i < job->params->len; i++)
-        strs_push(&params, unescape(&arena, str_of(job->params->at[i]), job->place->project));
+        strs_push(&params, trace_value(&arena, str_of(job->params->at[i]), job->place->project));
     struct session_options so = {.dir = job->place->project,
                                  .file = "spakfile",
                                  .params = params.at,

@@ -51,6 +51,7 @@ struct trace_entry {
     const char *commit; /* hex */
     const char *target;
     const char *machine; /* Spak-Machine: measure/<machine>/ is this run's */
+    const char *author;  /* a name, as the commit has it */
     const char *subject;
     const char *status; /* ok, failed, partial */
     const char *body;
@@ -118,6 +119,10 @@ int trace_blob(struct trace *t, const char *id, struct buf *out, struct err *e);
 /* The id of a folder or file of a commit, "" when absent: equal ids are equal content. */
 int trace_path_id(struct trace *t, const char *commit, const char *path, char out[65],
                   struct err *e);
+/* Appends the note refs/notes/spak/<name> of a commit, or where there is none that of a remote,
+ * which a clone fetched. */
+int trace_note_read(struct trace *t, const char *name, const char *commit, struct buf *out,
+                    bool *found, struct err *e);
 /* Adds a line to the note refs/notes/spak/<name> of a commit; the lines that are there stay. */
 int trace_note_add(struct trace *t, const char *name, const char *commit, const char *line,
                    struct err *e);
@@ -170,5 +175,10 @@ int trace_remotes(struct trace *t, struct arena *arena, struct strs *out, struct
 /* The path of a node's file below plan/ and out/ when no node's name is also a folder's:
  * "out/hello.o". A name that is both has "%node" behind it. */
 char *trace_node_path(struct arena *arena, const char *node);
+/* The node's name again. */
+char *trace_node_name(struct arena *arena, const char *path);
+/* A value of a line as it was before it was written there; ${root} is `root`, or stays when that is
+ * NULL. */
+char *trace_value(struct arena *arena, struct str text, const char *root);
 
 #endif

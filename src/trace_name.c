@@ -1,6 +1,7 @@
 #include "trace_parts.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What git or another file system takes for its own folder: ".git" in any case, with bytes in it
@@ -125,4 +126,38 @@ char *trace_unsafe_ref(struct arena *arena, const char *text)
     }
     *to = 0;
     return out;
+}
+
+char *trace_node_name(struct arena *arena, const char *path)
+{
+    size_t len = strlen(path);
+    if (text_ends_with(path, "%node"))
+        len -= strlen("%node");
+    return trace_unsafe_ref(arena, arena_strndup(arena, path, len));
+}
+
+char *trace_value(struct arena *arena, struct str text, const char *root)
+{
+    struct buf out = {0};
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned byte;
+        if (text.ptr[i] == '\\' && i + 1 < text.len && text.ptr[i + 1] == 'n') {
+            buf_addch(&out, '\n');
+            i += 1;
+        } else if (text.ptr[i] == '\\' && i + 3 < text.len &&
+                   sscanf(text.ptr + i, "\\x%2x", &byte) == 1 && byte) {
+            buf_addch(&out, (char)byte);
+            i += 3;
+        } else if (text.ptr[i] == '\\' && i + 1 < text.len) {
+            buf_addch(&out, text.ptr[++i]);
+        } else if (root && text.len - i >= 7 && !memcmp(text.ptr + i, "${root}", 7)) {
+            buf_addstr(&out, root);
+            i += 6;
+        } else {
+            buf_addch(&out, text.ptr[i]);
+        }
+    }
+    char *value = arena_strdup(arena, buf_text(&out));
+    buf_release(&out);
+    return value;
 }

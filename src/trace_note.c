@@ -156,3 +156,39 @@ int trace_note_add(struct trace *t, const char *name, const char *commit, const 
     arena_release(&scratch);
     return rc;
 }
+
+static int add_note(git_repository *repo, const char *ref, const git_oid *commit, struct buf *out,
+                    bool *found, struct err *e)
+{
+    git_note *note = NULL;
+    int rc = git_note_read(&note, repo, ref, commit);
+    *found = rc == 0;
+    if (rc == 0)
+        buf_addstr(out, git_note_message(note));
+    git_note_free(note);
+    return rc == 0 || rc == GIT_ENOTFOUND
+               ? 0
+               : trace_git_error(e, ERR_trace_content, "cannot read the notes %s", ref);
+}
+
+int trace_note_read(struct trace *t, const char *name, const char *commit, struct buf *out,
+                    bool *found, struct err *e)
+{
+    struct arena scratch = {0};
+    git_strarray remotes = {0};
+    git_oid id;
+    *found = false;
+    if (git_oid_fromstr(&id, commit))
+        return trace_git_error(e, ERR_trace_content, "%s is no commit", commit);
+    const char *ref = arena_printf(&scratch, "refs/notes/spak/%s", name);
+    int rc = add_note(t->repo, ref, &id, out, found, e);
+    if (rc == 0 && !*found && git_remote_list(&remotes, t->repo))
+        rc = trace_git_error(e, ERR_trace_repository, "cannot list the remotes");
+    for (size_t i = 0; rc == 0 && !*found && i < remotes.count; i++) {
+        ref = arena_printf(&scratch, "refs/notes/%s/spak/%s", remotes.strings[i], name);
+        rc = add_note(t->repo, ref, &id, out, found, e);
+    }
+    git_strarray_dispose(&remotes);
+    arena_release(&scratch);
+    return rc;
+}

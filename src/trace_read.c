@@ -113,7 +113,9 @@ static void fill_entry(git_commit *commit, struct arena *arena, struct trace_ent
     const char *source = trace_trailer(arena, message, "Spak-Source");
     const char *target = trace_trailer(arena, message, "Spak-Target");
     const char *machine = trace_trailer(arena, message, "Spak-Machine");
+    const git_signature *author = git_commit_author(commit);
     *out = (struct trace_entry){.commit = arena_strdup(arena, hex)};
+    out->author = printable(arena, author && author->name ? author->name : "");
     out->subject = arena_strndup(arena, message, end ? (size_t)(end - message) : strlen(message));
     out->body = arena_strdup(arena, end ? end + strspn(end, "\n") : "");
     out->status = status ? status : "";

@@ -202,8 +202,7 @@ static int attest(struct attesting *a, struct err *e)
     if (rc == 0)
         rc = seal_tests(a, e);
     if (rc == 0 && file)
-        rc = os_write(*file == '/' ? file : os_join(a->c->arena, a->s.prefix, file),
-                      a->envelopes.ptr, a->envelopes.len, 0644, e);
+        rc = os_write(history_path(&a->s, file), a->envelopes.ptr, a->envelopes.len, 0644, e);
     else if (rc == 0)
         fwrite(a->envelopes.ptr, 1, a->envelopes.len, stdout);
     json_decref(a->subject), json_decref(a->dependencies), json_decref(a->byproducts);

@@ -167,12 +167,6 @@ static int choose(struct bundling *b, const char **revision, struct err *e)
     return rc;
 }
 
-/* The user's paths are relative to where the user stands, not to the root. */
-static const char *user_path(const struct session *s, const char *path)
-{
-    return *path == '/' ? path : os_join(s->arena, s->prefix, path);
-}
-
 static int run(struct cmd_context *c, struct err *e)
 {
     struct bundling b = {.c = c, .s = {.lock_fd = -1}};
@@ -192,7 +186,7 @@ static int run(struct cmd_context *c, struct err *e)
     if (rc == 0 && cmd_flag(c, "pending"))
         rc = nothing_pending(&b, e);
     if (rc == 0)
-        rc = write_bundle(&b, user_path(&b.s, file), e);
+        rc = write_bundle(&b, history_path(&b.s, file), e);
     if (rc == 0)
         tell(&b, file);
     strs_release(&b.entry.metrics);

@@ -27,6 +27,7 @@
     X(unbundle)                                                                                    \
     X(attest)                                                                                      \
     X(verify)                                                                                      \
+    X(export)                                                                                      \
     X(init)                                                                                        \
     X(help)                                                                                        \
     X(explain)                                                                                     \

@@ -12,7 +12,7 @@ static const struct group {
 } groups[] = {
     {"build", " build test plan why clean "},
     {"look at results", " log show diff bisect-check report metrics graph targets "},
-    {"keep and believe them", " reproduce attest verify bundle unbundle fsck gc init trace "},
+    {"keep and believe them", " reproduce attest verify export bundle unbundle fsck gc init trace "},
     {"find out more", " help explain version rules completion man "},
 };
 

@@ -36,6 +36,11 @@ int history_close(struct session *s, struct trace *t, int rc, struct err *e)
     return rc;
 }
 
+const char *history_path(const struct session *s, const char *path)
+{
+    return *path == '/' ? path : os_join(s->arena, s->prefix, path);
+}
+
 const char *history_date(struct arena *arena, int64_t seconds)
 {
     time_t when = (time_t)seconds;
