@@ -102,6 +102,7 @@ static void trace_one(struct session *s, const struct build_options *o, struct b
         .store = s->store,
         .cache = s->cache,
         .params = s->script_options.params,
+        .spakfile = s->script_options.spakfile,
         .wall_ns = report->run_ns,
         .trace_to = o->trace_to,
     };

@@ -181,7 +181,7 @@ static void add_tools(struct crate_graph *g, const struct strs *lines)
                       digest_from_hex(rest.ptr + rest.len - DIGEST_HEX_LEN, &unused);
         size_t version = digest ? rest.len - DIGEST_HEX_LEN - 1 : rest.len;
         bool engine = strcmp(tool, "spak") == 0;
-        if (strcmp(tool, "sandbox") == 0)
+        if (!strcmp(tool, "sandbox") || !strcmp(tool, "pretended"))
             continue;
         json_t *entity =
             json_pack("{s:s, s:s, s:s, s:s}", "@id", crate_tool_id(g->arena, engine ? NULL : tool),

@@ -308,14 +308,15 @@ static void judge_plan(struct arena *arena, struct repro_finding *f)
 int repro_compare(const struct repro_side *recorded, const struct repro_side *again, double margin,
                   struct arena *arena, struct repro_finding *out, struct err *e)
 {
-    *out = (struct repro_finding){.margin = margin};
+    *out = (struct repro_finding){.margin = margin > 0 ? margin : TRACE_MARGIN};
+    out->margin_least = out->margin;
     if (same_tree(recorded, again, "out", &out->same_out, e) ||
         same_tree(recorded, again, "plan", &out->same_plan, e) ||
         compare_out(recorded, again, arena, out, e))
         return -1;
     judge_plan(arena, out);
     if (count_proofs(recorded, again, arena, out, e) ||
-        repro_measured(recorded, again, arena, out, e))
+        repro_measured(recorded, again, margin, arena, out, e))
         return -1;
     return repro_environment(recorded, again, arena, out, e);
 }
@@ -326,6 +327,13 @@ void repro_finding_release(struct repro_finding *f)
     strs_release(&f->chain);
     strs_release(&f->environment);
     strs_release(&f->different);
+}
+
+char *repro_margin_text(const struct repro_finding *f, struct arena *arena)
+{
+    if (f->margin_least < f->margin)
+        return arena_printf(arena, "%.3g to %.3g", 100 * f->margin_least, 100 * f->margin);
+    return arena_printf(arena, "%.3g", 100 * f->margin);
 }
 
 char *repro_note_line(const struct repro_finding *f, const char *machine, const char *version,
@@ -339,13 +347,16 @@ char *repro_note_line(const struct repro_finding *f, const char *machine, const 
     strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &parts);
     for (size_t i = 0; i < f->metric_count; i++)
         within += f->metrics[i].state == REPRO_WITHIN;
+    const char *margin = f->margin_least < f->margin
+                             ? arena_printf(arena, "%.3g..%.3g", f->margin_least, f->margin)
+                             : arena_printf(arena, "%.3g", f->margin);
     return arena_printf(
         arena,
-        "%s %s out=%zu/%zu proofs=%zu/%zu metrics=%zu/%zu margin=%.3g environment=%s machine=%s "
+        "%s %s out=%zu/%zu proofs=%zu/%zu metrics=%zu/%zu margin=%s environment=%s machine=%s "
         "spak=%s",
         when,
         f->verdict == REPRO_NOT_COMPARABLE ? "NOT-COMPARABLE" : repro_verdict_text(f->verdict),
-        f->same, f->nodes, f->verified, f->proofs, within, f->metric_count, f->margin,
+        f->same, f->nodes, f->verified, f->proofs, within, f->metric_count, margin,
         f->environment.len ? arena_printf(arena, "differs:%zu", f->environment.len) : "same",
         machine, version);
 }

@@ -48,6 +48,7 @@ struct repro_options {
     bool sandbox; /* false: --no-sandbox */
     bool trust;   /* run whatever the spakfile declares, without the outer sandbox */
     const char *engine_version;
+    const char *spakfile; /* relative to the sources */
     run_event_fn *event;
     void *event_ctx;
 };
@@ -62,6 +63,9 @@ struct repro_obstacle {
 int repro_build(const struct repro_place *place, const struct trace_entry *recorded,
                 const struct strs *params, const struct repro_options *o, struct arena *arena,
                 struct repro_obstacle *obstacle, struct err *e);
+/* The spakfile of a commit, a path of its sources. One that is none is refused (T201). */
+int repro_spakfile(struct trace *t, const char *commit, struct arena *arena, const char **out,
+                   struct err *e);
 /* The -D parameters of a commit, in the form they were typed. */
 int repro_params(struct trace *t, const char *commit, struct arena *arena, struct strs *out,
                  struct err *e);
@@ -73,6 +77,7 @@ enum repro_metric_state { REPRO_WITHIN, REPRO_BEYOND, REPRO_UNCLEAR, REPRO_UNPAI
 struct repro_metric {
     const char *name;
     double ratio, lo, hi; /* the median now over the recorded one, and its interval */
+    double margin;
     enum repro_metric_state state;
 };
 struct repro_finding {
@@ -88,9 +93,10 @@ struct repro_finding {
     bool same_out, same_plan; /* the trees out/ and plan/ have the same id */
     struct repro_metric *metrics;
     size_t metric_count;
-    double margin;
+    double margin, margin_least; /* the largest and the smallest that was used */
 };
-/* Compares a recorded commit with the run of another trace, usually that of repro_build. */
+/* Compares a recorded commit with the run of another trace, usually that of repro_build. A margin
+ * of 0 stands for the recorded ones. */
 struct repro_side {
     struct trace *trace;
     const struct trace_entry *entry;
@@ -98,6 +104,8 @@ struct repro_side {
 int repro_compare(const struct repro_side *recorded, const struct repro_side *again, double margin,
                   struct arena *arena, struct repro_finding *out, struct err *e);
 void repro_finding_release(struct repro_finding *f);
+/* "5", or "2 to 5": percent. */
+char *repro_margin_text(const struct repro_finding *f, struct arena *arena);
 /* The finding as the one line of refs/notes/spak/verify; `now` in seconds. */
 char *repro_note_line(const struct repro_finding *f, const char *machine, const char *version,
                       int64_t now, struct arena *arena);

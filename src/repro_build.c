@@ -37,6 +37,24 @@ int repro_params(struct trace *t, const char *commit, struct arena *arena, struc
     return rc;
 }
 
+int repro_spakfile(struct trace *t, const char *commit, struct arena *arena, const char **out,
+                   struct err *e)
+{
+    struct buf text = {0};
+    bool found = false;
+    int rc = trace_read(t, commit, "env/spakfile", &text, &found, e);
+    *out = "spakfile";
+    if (rc == 0 && found)
+        *out = trace_value(arena, str_trim((struct str){buf_text(&text), text.len}), NULL);
+    buf_release(&text);
+    if (rc == 0 && !repro_link_stays(*out, strlen(*out), 1)) {
+        rc = err_set(e, ERR_T201, "the trace's spakfile is \"%.200s\", which is not in its sources",
+                     repro_printable(arena, *out));
+        err_hint(e, "nothing of it was run");
+    }
+    return rc;
+}
+
 /* A tool is found along PATH and brings folders beside the one it was found in. A person's home is
  * never opened as a whole. */
 static void add_tool_folders(struct arena *arena, struct strs *read)
@@ -163,7 +181,7 @@ static int build_in_child(const struct job *job, bool *interrupted, struct err *
     for (size_t i = 0; i < job->params->len; i++)
         strs_push(&params, trace_value(&arena, str_of(job->params->at[i]), job->place->project));
     struct session_options so = {.dir = job->place->project,
-                                 .file = "spakfile",
+                                 .file = job->o->spakfile,
                                  .params = params.at,
                                  .verb = "reproduce",
                                  .lock = true};

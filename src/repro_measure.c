@@ -119,6 +119,7 @@ static void judge_metric(const struct series *before, const struct series *after
 {
     *out = (struct repro_metric){
         .name = before->name, .state = REPRO_UNPAIRED, .ratio = NAN, .lo = NAN, .hi = NAN};
+    out->margin = margin;
     if (!after)
         return;
     struct stat_interval i =
@@ -131,7 +132,7 @@ static void judge_metric(const struct series *before, const struct series *after
 
 static void say_metric(const struct repro_metric *m, struct arena *arena, struct repro_finding *f)
 {
-    double margin = 100 * f->margin;
+    double margin = 100 * m->margin;
     if (m->state == REPRO_WITHIN)
         return;
     if (m->state == REPRO_UNPAIRED) {
@@ -146,19 +147,43 @@ static void say_metric(const struct repro_metric *m, struct arena *arena, struct
     if (beyond)
         repro_worsen(f, REPRO_DIFFERENT);
     else
-        repro_worsen(f, fabs(m->ratio - 1) <= f->margin ? REPRO_EQUIVALENT : REPRO_NOT_COMPARABLE);
+        repro_worsen(f, fabs(m->ratio - 1) <= m->margin ? REPRO_EQUIVALENT : REPRO_NOT_COMPARABLE);
+}
+
+/* "metric margin"; a trace of before there were such lines, or a line that is none, has the usual
+ * one. */
+static double recorded_margin(const char *margins, const char *metric, struct arena *arena)
+{
+    struct str line = repro_line(margins, metric, 0);
+    double margin = line.ptr ? strtod(arena_strndup(arena, line.ptr, line.len), NULL) : 0;
+    return margin > 0 && margin < 1 ? margin : TRACE_MARGIN;
+}
+
+static void note_margin(struct repro_finding *f, double margin)
+{
+    bool first = f->metric_count == 0;
+    f->margin = first || margin > f->margin ? margin : f->margin;
+    f->margin_least = first || margin < f->margin_least ? margin : f->margin_least;
 }
 
 static int compare_samples(const struct repro_side *recorded, const struct repro_side *again,
-                           struct arena *arena, struct repro_finding *f, struct err *e)
+                           double margin, struct arena *arena, struct repro_finding *f,
+                           struct err *e)
 {
     struct all_series before, after;
-    if (load_samples(recorded, arena, &before, e) || load_samples(again, arena, &after, e))
+    const char *margins;
+    bool found;
+    const char *path = arena_printf(arena, "measure/%s/margins", recorded->entry->machine);
+    if (load_samples(recorded, arena, &before, e) || load_samples(again, arena, &after, e) ||
+        repro_text(recorded, arena, path, &margins, &found, e))
         return -1;
     f->metrics = arena_alloc(arena, (before.len + 1) * sizeof(*f->metrics));
     for (size_t i = 0; i < before.len; i++) {
+        const char *name = before.at[i].name;
+        double own = margin > 0 ? margin : recorded_margin(margins, name, arena);
+        note_margin(f, own);
         struct repro_metric *m = &f->metrics[f->metric_count++];
-        judge_metric(&before.at[i], find_series(&after, before.at[i].name), f->margin, m);
+        judge_metric(&before.at[i], find_series(&after, name), own, m);
         say_metric(m, arena, f);
     }
     if (before.len == 0) {
@@ -204,7 +229,7 @@ static int compare_states(const struct repro_side *recorded, const struct repro_
     return 0;
 }
 
-int repro_measured(const struct repro_side *recorded, const struct repro_side *again,
+int repro_measured(const struct repro_side *recorded, const struct repro_side *again, double margin,
                    struct arena *arena, struct repro_finding *f, struct err *e)
 {
     struct strs nodes = {0};
@@ -221,7 +246,7 @@ int repro_measured(const struct repro_side *recorded, const struct repro_side *a
     } else if (rc == 0 && nodes.len) {
         rc = compare_states(recorded, again, &nodes, under, arena, f, e);
         if (rc == 0)
-            rc = compare_samples(recorded, again, arena, f, e);
+            rc = compare_samples(recorded, again, margin, arena, f, e);
     }
     strs_release(&nodes);
     return rc;

@@ -15,9 +15,9 @@ int repro_text(const struct repro_side *side, struct arena *arena, const char *p
 /* Appends a formatted line to a list; what comes from the trace must be printable already. */
 void repro_say(struct strs *list, struct arena *arena, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* Compares what was measured; adds reasons, metrics and the numbers of nodes. `limit` is raised to
- * the worst that was found. */
-int repro_measured(const struct repro_side *recorded, const struct repro_side *again,
+/* Compares what was measured; adds reasons, metrics and the numbers of nodes. A margin of 0 stands
+ * for the recorded ones. */
+int repro_measured(const struct repro_side *recorded, const struct repro_side *again, double margin,
                    struct arena *arena, struct repro_finding *f, struct err *e);
 /* Calls back for each metric of the summary whose samples are in the record, with the median that
  * they give. */

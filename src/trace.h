@@ -25,9 +25,13 @@ struct trace_run {
     struct store *store; /* for small text outputs and logs */
     struct hash_cache *cache;
     const char *const *params; /* -D name=value, NULL-terminated, sorted */
+    const char *spakfile;      /* relative to the root; NULL: "spakfile" */
     int64_t wall_ns;           /* for the note only */
     const char *trace_to;      /* overrules the spakfile; NULL: where that says */
 };
+
+/* What a metric may differ by and still be the same, where a metrics file says nothing else. */
+#define TRACE_MARGIN 0.05
 
 struct trace_result {
     bool committed; /* false: nothing had changed, or the trace is off */

@@ -51,6 +51,9 @@ static bool read_metric(struct trace_job *job, const json_t *value, const json_t
     m->lo = json_num(value, "lo", median);
     m->hi = json_num(value, "hi", median);
     m->n = json_int(value, "n", 0);
+    m->margin = json_num(value, "margin", TRACE_MARGIN);
+    if (!(m->margin > 0 && m->margin < 1))
+        m->margin = TRACE_MARGIN;
     read_samples(job, m, json_object_get(samples, name));
     return true;
 }
@@ -127,6 +130,20 @@ static int add_machine(struct trace_job *job, const char *folder, struct err *e)
                            e);
 }
 
+/* What counts as the same is settled when the numbers are, not by who reproduces them. */
+static int add_margins(struct trace_job *job, const char *folder, struct err *e)
+{
+    struct buf out = {0};
+    for (size_t i = 0; i < job->metric_count; i++)
+        buf_addf(&out, "%s %.6g\n", job->metrics[i].name, job->metrics[i].margin);
+    char *bytes = arena_memdup(job->arena, buf_text(&out), out.len);
+    size_t len = out.len;
+    buf_release(&out);
+    return len ? trace_files_add(&job->files, arena_printf(job->arena, "%s/margins", folder), bytes,
+                                 len, e)
+               : 0;
+}
+
 int trace_measure(struct trace_job *job, struct err *e)
 {
     if (!job->measured)
@@ -135,7 +152,7 @@ int trace_measure(struct trace_job *job, struct err *e)
     const char *folder = arena_printf(job->arena, "measure/%s", safe);
     if (job->metric_count)
         qsort(job->metrics, job->metric_count, sizeof(*job->metrics), by_name);
-    if (add_machine(job, folder, e))
+    if (add_machine(job, folder, e) || add_margins(job, folder, e))
         return -1;
     return add_samples(job, folder, e);
 }

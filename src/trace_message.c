@@ -126,6 +126,8 @@ static void note_delta(const struct trace_job *job, git_tree *old, git_tree *new
         strs_push(&c->rest, "the toolchain");
     else if (strcmp(path, "env/params") == 0)
         strs_push(&c->rest, "the parameters");
+    else if (strcmp(path, "env/spakfile") == 0)
+        strs_push(&c->rest, "another spakfile");
     else if (strcmp(path, "env/files") == 0)
         strs_push(&c->rest, "files outside the project");
     else if (text_starts_with(path, "out/"))

@@ -462,6 +462,21 @@ static int keep_lines(struct trace_job *job, const char *path, struct strs *line
     return rc;
 }
 
+/* Only a file of another name, as -f gives one. */
+static int keep_spakfile(struct trace_job *job, struct err *e)
+{
+    struct buf line = {0};
+    const char *file = job->run->spakfile;
+    const char *inside = file ? trace_inside(job, file) : NULL;
+    if (!inside || strcmp(inside, "spakfile") == 0)
+        return 0;
+    trace_add_value(&line, inside);
+    buf_addch(&line, '\n');
+    int rc = keep(job, "env/spakfile", &line, e);
+    buf_release(&line);
+    return rc;
+}
+
 static int keep_environment(struct trace_job *job, struct err *e)
 {
     const struct graph *g = job->run->graph;
@@ -488,6 +503,8 @@ static int keep_environment(struct trace_job *job, struct err *e)
     if (rc == 0)
         rc = keep_lines(job, "env/params", &lines, e);
     strs_release(&lines);
+    if (rc == 0)
+        rc = keep_spakfile(job, e);
     return rc ? rc : keep_lines(job, "env/files", &job->outside, e);
 }
 

@@ -137,6 +137,7 @@ int trace_sign(git_repository *repo, const git_signature *who, struct str conten
 
 struct trace_metric {
     const char *name;
+    double margin; /* a reproduction within it is equivalent */
     const char *unit;
     double median, lo, hi;
     long long n;

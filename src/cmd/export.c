@@ -125,7 +125,7 @@ static int put_traced(struct exporting *x, const char *from, const char *name, s
 
 static int put_record(struct exporting *x, struct err *e)
 {
-    static const char *const measured[] = {"machine", "samples.bin", "summary"};
+    static const char *const measured[] = {"machine", "margins", "samples.bin", "summary"};
     static const char *const env[] = {"files", "params", "toolchain"};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(env); i++)

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MARGIN_PERCENT 5.0
 #define LISTED_MAX 12
 
 /* One reproduction from its command line to its finding. */
@@ -18,7 +17,8 @@ struct work {
     struct repro_place place;
     const char *repository; /* what --from was fetched into, NULL without */
     const char *root;       /* the project around the user, else where the user stands */
-    double margin;
+    double margin;          /* 0: as recorded */
+    const char *spakfile;
     struct trace_entry recorded;
     struct strs params;
     size_t files;
@@ -65,7 +65,7 @@ static int read_margin(struct cmd_context *c, double *margin, struct err *e)
 {
     const char *text = cmd_value(c, "margin");
     char *end = NULL;
-    double percent = text ? strtod(text, &end) : MARGIN_PERCENT;
+    double percent = text ? strtod(text, &end) : 0;
     if (text && (end == text || *end || !(percent > 0 && percent < 100)))
         return err_set(e, ERR_U100, "--margin %s: a percentage above 0 and below 100 is wanted",
                        text);
@@ -93,6 +93,8 @@ static int unpack(struct work *w, struct err *e)
         rc = repro_unpack(t, w->recorded.commit, &w->place, w->c->arena, &w->files, e);
     if (rc == 0)
         rc = repro_params(t, w->recorded.commit, w->c->arena, &w->params, e);
+    if (rc == 0)
+        rc = repro_spakfile(t, w->recorded.commit, w->c->arena, &w->spakfile, e);
     trace_close(t);
     return rc;
 }
@@ -107,7 +109,8 @@ static int run_build(struct work *w, struct err *e)
     struct repro_options o = {.jobs = b.jobs,
                               .sandbox = b.sandbox,
                               .trust = cmd_flag(c, "trust"),
-                              .engine_version = SPAK_VERSION};
+                              .engine_version = SPAK_VERSION,
+                              .spakfile = w->spakfile};
     o.event = b.event;
     o.event_ctx = b.event_ctx;
     if (!c->json && !cmd_flag(c, "quiet"))
@@ -148,7 +151,8 @@ static int compare(struct work *w, struct err *e)
 
 static void take_obstacle(struct work *w)
 {
-    w->finding.margin = w->margin;
+    w->finding.margin = w->margin > 0 ? w->margin : TRACE_MARGIN;
+    w->finding.margin_least = w->finding.margin;
     w->finding.verdict = REPRO_NOT_COMPARABLE;
     strs_push(&w->finding.reasons, w->obstacle.text);
 }
@@ -197,8 +201,8 @@ static void print_counts(const struct work *w)
     if (f->proofs)
         printf("  proofs    %zu of %zu verified again\n", f->verified, f->proofs);
     if (f->measured)
-        printf("  measure/  %zu of %zu metrics within %.3g %%\n", within, f->metric_count,
-               100 * f->margin);
+        printf("  measure/  %zu of %zu metrics within %s %%\n", within, f->metric_count,
+               repro_margin_text(f, w->c->arena));
 }
 
 static void print_human(const struct work *w)
@@ -239,7 +243,8 @@ static json_t *metrics_json(const struct repro_finding *f)
     json_t *out = json_array();
     for (size_t i = 0; i < f->metric_count; i++) {
         const struct repro_metric *m = &f->metrics[i];
-        json_t *o = json_pack("{s:s, s:s}", "metric", m->name, "state", states[m->state]);
+        json_t *o = json_pack("{s:s, s:s, s:f}", "metric", m->name, "state", states[m->state],
+                              "margin", m->margin);
         if (m->lo <= m->hi) {
             json_object_set_new(o, "ratio", json_real(m->ratio));
             json_object_set_new(o, "lo", json_real(m->lo));
@@ -372,7 +377,7 @@ static int run(struct cmd_context *c, struct err *e)
 static const struct cmd_option options[] = {
     {0, "from", CMD_VALUE, "SOURCE", "fetch the trace from a git address, path or bundle"},
     {0, "offline", CMD_FLAG, NULL, "run nothing: derive the record's decisions from it again"},
-    {0, "margin", CMD_VALUE, "PERCENT", "what a measurement may differ by (default: 5)"},
+    {0, "margin", CMD_VALUE, "PERCENT", "what a measurement may differ by (default: as recorded)"},
     {0, "keep", CMD_VALUE, "DIR", "reproduce in DIR, a new folder, and leave it there"},
     {0, "no-note", CMD_FLAG, NULL, "write no line to refs/notes/spak/verify"},
     {0, "trust", CMD_FLAG, NULL, "treat the trace's spakfile as your own"},
@@ -401,24 +406,25 @@ const struct cmd cmd_reproduce = {
     .name = "reproduce",
     .summary = "build a recorded run again from its trace, and compare",
     .usage = "[OPTION]... COMMIT|TARGET",
-    .text = "Takes the sources out of the trace into a fresh folder, builds the same target with "
-            "the same parameters there, and compares what comes "
-            "out with what was recorded: outputs by digest, proofs by verifying them again, "
-            "measurements by whether the interval of their "
-            "ratio lies within the margin. Your own files are not touched.\n\n"
-            "IDENTICAL: every output is bit-identical and every measurement within the margin. "
-            "EQUIVALENT: no result differs, but the list says what "
-            "else does. DIFFERENT: what differs first, and the shortest way there from what "
-            "changed. NOT COMPARABLE: another class of machine, no "
-            "device, a tool that is missing, or measurements too noisy to say. One line of it is "
-            "added to the commit's note in "
-            "refs/notes/spak/verify.\n\n"
-            "A trace may be a stranger's: names and links that could leave the folder are refused, "
-            "and evaluation and commands run in a sandbox that may "
-            "write nowhere else and reaches no network.\n\n"
-            "Exit status: 0 IDENTICAL or EQUIVALENT, 1 DIFFERENT or a decision that does not hold, "
-            "2 NOT COMPARABLE or wrong usage, "
-            "3 the trace is refused, 130 interrupted.",
+    .text =
+        "Takes the sources out of the trace into a fresh folder, builds the same target with "
+        "the same parameters there, and compares what comes "
+        "out with what was recorded: outputs by digest, proofs by verifying them again, "
+        "measurements by whether the interval of their "
+        "ratio lies within the margin that the trace records. Your own files are not touched.\n\n"
+        "IDENTICAL: every output is bit-identical and every measurement within the margin. "
+        "EQUIVALENT: no result differs, but the list says what "
+        "else does. DIFFERENT: what differs first, and the shortest way there from what "
+        "changed. NOT COMPARABLE: another class of machine, no "
+        "device, a tool that is missing, or measurements too noisy to say. One line of it is "
+        "added to the commit's note in "
+        "refs/notes/spak/verify.\n\n"
+        "A trace may be a stranger's: names and links that could leave the folder are refused, "
+        "and evaluation and commands run in a sandbox that may "
+        "write nowhere else and reaches no network.\n\n"
+        "Exit status: 0 IDENTICAL or EQUIVALENT, 1 DIFFERENT or a decision that does not hold, "
+        "2 NOT COMPARABLE or wrong usage, "
+        "3 the trace is refused, 130 interrupted.",
     .options = options,
     .examples = examples,
     .run = run,

@@ -173,7 +173,7 @@ END
     assert_equal "$(entity c '#action/out/broken' 'e["error"], "result" in e')" "('exit status 1', False)" 'what failed'
     assert_equal "$(entity c '#step/out/after' 'e["@type"]')" HowToStep 'what was skipped'
     assert_lacks c/ro-crate-metadata.json '#action/out/after'
-    for name in samples.bin summary machine toolchain; do
+    for name in samples.bin summary machine margins toolchain; do
         [ -s "c/spak-trace/$name" ] || fail "spak-trace/$name is not there"
     done
 }

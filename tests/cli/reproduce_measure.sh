@@ -81,6 +81,30 @@ test_noise_is_identical_and_a_small_step_within_the_margin_too() {
     assert_contains out ': DIFFERENT' 'x.time is 1.020 times what was recorded' 'beyond the margin of 1 %'
 }
 
+test_the_margin_is_the_records() {
+    study
+    git show "spak/x:measure/$(machine)/margins" >margins
+    assert_file margins 'x.time 0.05'
+    sed -i 's/\\"n\\": 60}/\\"n\\": 60, \\"margin\\": 0.25}/' "$scratch/bin/clock"
+    spak build x -B
+    git show "spak/x:measure/$(machine)/margins" >margins
+    assert_file margins 'x.time 0.25'
+    clock 120 # says nothing of a margin: the record's counts
+    spak reproduce x
+    assert_exit 0
+    assert_contains out ': IDENTICAL' '1 of 1 metrics within 25 %'
+    git notes --ref refs/notes/spak/verify show spak/x >line
+    assert_contains line ' margin=0.25 '
+    spak reproduce x --json
+    assert_contains out '"margin":0.25'
+    spak reproduce x --margin 5
+    assert_exit 1
+    forge "$(edited "measure/$(machine)/margins" 's/0.25/nan/')" ''
+    spak reproduce "$commit"
+    assert_exit 1
+    assert_contains out 'beyond the margin of 5 %'
+}
+
 test_another_speed_is_different() {
     study
     clock 120

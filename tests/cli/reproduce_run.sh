@@ -252,6 +252,35 @@ assert last["note"].split()[1] == "IDENTICAL", last
 END
 }
 
+test_a_spakfile_of_another_name() {
+    two_steps
+    mkdir studies
+    mv spakfile "studies/my file"
+    commit_all renamed
+    spak build x -B -f "studies/my file"
+    assert_exit 0
+    git show spak/x:env/spakfile >name
+    assert_file name 'studies/my file'
+    spak reproduce x
+    assert_exit 0
+    assert_verdict IDENTICAL
+    put spakfile 'target "x" { node { "out/other", write = "x" } }'
+    commit_all 'a spakfile besides'
+    spak build x -B -f "studies/my file"
+    spak reproduce x
+    assert_exit 0
+    assert_verdict IDENTICAL
+    git worktree add -q --detach w spak/x
+    cd w
+    for name in ../../etc/passwd /etc/passwd 'a/../../b' .git/config; do
+        printf '%s\n' "$name" >env/spakfile
+        git -c user.name=M -c user.email=m@example.org commit -qam "$(git log -1 --format=%B spak/x)"
+        spak reproduce "$(git rev-parse HEAD)"
+        assert_exit 3
+        assert_contains err 'error[T201]' 'which is not in its sources'
+    done
+}
+
 test_wrong_use() {
     two_steps
     spak reproduce

@@ -224,7 +224,8 @@ static void the_note_is_one_line(void **state)
                               .same = 3,
                               .proofs = 2,
                               .verified = 2,
-                              .margin = 0.05};
+                              .margin = 0.05,
+                              .margin_least = 0.05};
     (void)state;
     strs_push(&f.environment, "cc");
     assert_string_equal(repro_note_line(&f, "m-2c", "1", 1234567890, &arena),

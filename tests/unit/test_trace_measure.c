@@ -15,6 +15,7 @@ static void measured_nodes_are_not_in_out(void **state)
     const char *files = sh(w, "git -C p ls-tree -r --name-only spak/hello measure");
     assert_text(
         files, "measure/test-machine-2c/files/out/bench.json\nmeasure/test-machine-2c/machine\n"
+               "measure/test-machine-2c/margins\n"
                "measure/test-machine-2c/nodes/out/bench.json\nmeasure/test-machine-2c/samples.bin\n"
                "measure/test-machine-2c/summary");
     assert_text(summary(w), "fmha.fused ns 100 99 101 3");
