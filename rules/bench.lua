@@ -45,6 +45,15 @@ local function proofs_of(arg)
   return list
 end
 
+-- The predictions that are put to the test: frozen before the first sample.
+local function hypotheses_of(arg)
+  local files = {}
+  for i, name in ipairs(arg.hypotheses or {}) do
+    files[i] = shared "hypotheses"[name].file
+  end
+  return files
+end
+
 -- What the later steps need to know of the study, as data.
 local function study_text(arg, op, kernels)
   local hypotheses, entries = {}, {}
@@ -82,13 +91,13 @@ local function measure(arg, op, kernels, stem)
     kind = "bench",
     doc = op.title,
     run = { spec.runner(op), "bench", stem .. ".spec.json", "--out", stem .. ".json" },
-    inputs = { stem .. ".spec.json", inputs },
+    inputs = { stem .. ".spec.json", inputs, hypotheses_of(arg) },
     env = variables,
     reads = folders,
     phase = "inner",
     measures = true,
     guide = guide.file,
-    proofs = proofs_of(arg),
+    proofs = { proofs_of(arg), op.admission },
     facts = machine_facts(op),
     device = op.device == "gpu",
   }

@@ -1,19 +1,36 @@
 -- A hypothesis: why a design should win, what it rests on, and by how much it will. Stated before anything is measured.
 local predict = include(rule_file "step/predict.lua")
 
+local rungs = { "ASSERTED", "STATISTICAL", "METAMORPHIC", "PROPERTY", "PROVED" }
+
+-- "fmha/merge: PROVED" is a law and the rung it has to stand on.
+local function laws(list)
+  local names, needs = {}, {}
+  for i, text in ipairs(list) do
+    local name, rung = text:match "^(.-)%s*:%s*(%u+)$"
+    names[i] = name or text
+    if rung and not (" " .. table.concat(rungs, " ") .. " "):find(" " .. rung .. " ", 1, true) then
+      fail(("`%s` is no rung"):format(rung), { word = rung, hint = "the rungs are " .. table.concat(rungs, ", ") .. ", the strongest last" })
+    end
+    needs[names[i]] = rung
+  end
+  return names, needs
+end
+
 local function make(arg)
+  local rests_on, needs = laws(arg.rests_on)
   local parsed, wrong = predict.parse(arg.predicts)
   if not parsed then
     fail(("`%s` is no prediction: %s"):format(arg.predicts, wrong), { field = "predicts" })
   end
-  for _, law in ipairs(arg.rests_on) do
+  for _, law in ipairs(rests_on) do
     if not shared "invariants"[law] then
       fail(("no invariant is called \"%s\""):format(law), { code = "unknown_name", word = law,
         hint = "declare an invariant before the hypotheses that rest on it" })
     end
   end
   local file = ("out/hypothesis/%s.json"):format(arg.name)
-  local entry = { name = arg.name, because = arg.because, rests_on = json.array(arg.rests_on), predicts = arg.predicts, doc = arg.doc }
+  local entry = { name = arg.name, because = arg.because, rests_on = json.array(rests_on), needs = needs, predicts = arg.predicts, doc = arg.doc }
   local made = node {
     traced(file), name = "hypothesis/" .. arg.name, kind = "hypothesis", doc = arg.doc or arg.because, write = json.pretty(entry), phase = "outer",
   }
@@ -30,7 +47,7 @@ return {
     named = true,
     name = { type = "string", doc = "its name: STUDY/NAME" },
     because = { type = "string", required = true, doc = "the reason" },
-    rests_on = { type = "strings", default = {}, doc = "names of invariants" },
+    rests_on = { type = "strings", default = {}, doc = "names of invariants; \"name: PROVED\" asks for the rung that its proof has to stand on" },
     predicts = { type = "string", required = true, doc = "speedup(a, b) >= 5, speedup(a, b, shape) >= 5, gflops(a) >= 100" },
     doc = { type = "string", doc = "more about it; without it, the prose above" },
   },

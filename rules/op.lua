@@ -20,11 +20,25 @@ local function compile_reference(arg)
   return reference
 end
 
+-- The reference with one operation left out, each a shared object: what the study's check has to notice.
+local function compile_wrong(arg)
+  local list = {}
+  for i, name in ipairs(arg.device == "cpu" and arg.without or {}) do
+    local object = ("out/kernel/%s/without/%s.so"):format(arg.name, name)
+    cc {
+      object, kind = "shared", sources = arg.reference, headers = { path.dir(arg.reference) }, flags = { "-O2" }, defines = { "WITHOUT=" .. name },
+      libs = { "m" },
+    }
+    list[i] = { name = "without " .. name, object = object, threads = 1 }
+  end
+  return list
+end
+
 local function make(arg)
   local reference = compile_reference(arg)
   shared "ops"[arg.name] = {
     name = arg.name, title = arg.title, dims = arg.dims, buffers = arg.buffers, flops = arg.flops, bytes = arg.bytes,
-    reference = reference, bound = arg.bound, device = arg.device,
+    reference = reference, bound = arg.bound, device = arg.device, wrong = compile_wrong(arg),
   }
   shared "kernels"[arg.name] = {}
 end
@@ -43,6 +57,7 @@ return {
     bytes = { type = "function", required = true, doc = "shape to the fewest bytes that have to move" },
     device = { type = "string", one_of = { "cpu", "gpu" }, default = "cpu", doc = "what its candidates run on" },
     reference = { type = "path", required = true, doc = "C or CUDA source that exports reference_at, as in the example" },
+    without = { type = "strings", default = {}, doc = "operations that the reference leaves out when compiled with WITHOUT=NAME; the check has to notice each" },
     bound = { type = "number", required = true, doc = "allowed error of an element, as a multiple of the reference's own scale for it" },
   },
   example = [[

@@ -56,6 +56,7 @@ static int execute(struct session *s, const struct build_options *o, struct buil
         .out_dir = s->out_dir,
         .store = s->store,
         .cache = s->cache,
+        .gate = s->gate,
         .jobs = o->jobs > 0 ? o->jobs : os_cores(),
         .jobs_given = o->jobs > 0,
         .keep_going = o->keep_going,
@@ -84,9 +85,11 @@ static void trace_one(struct session *s, const struct build_options *o, struct b
                       uint32_t node)
 {
     struct build_trace *trace = &report->traces[report->trace_count++];
-    const char *sandbox = "none";
+    const char *sandbox = "none", *journal = "";
     if (o->sandbox)
         sandbox_supported(&sandbox);
+    if (gate_journal(s->gate, &journal, &trace->error) < 0)
+        return;
     struct trace_run run = {
         .graph = s->graph,
         .outcomes = report->result.outcomes,
@@ -105,6 +108,7 @@ static void trace_one(struct session *s, const struct build_options *o, struct b
         .spakfile = s->script_options.spakfile,
         .wall_ns = report->run_ns,
         .trace_to = o->trace_to,
+        .journal = journal,
     };
     trace->target = run.target;
     trace_commit(&run, s->arena, &trace->result, &trace->error);

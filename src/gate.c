@@ -1,4 +1,5 @@
-#include "gate.h"
+#include "gate_parts.h"
+
 #include "guide.h"
 
 #include <stdlib.h>
@@ -9,6 +10,15 @@ struct proof {
     struct digest digest;
 };
 
+/* The programs whose results are proofs, how a rule calls them, and the kind of node they are run
+ * by. */
+static const struct {
+    const char *kind, *program, *job; /* `job`: the word after the program, NULL none */
+} provers[] = {
+    {"invariant", "spak-prove", NULL},
+    {"admission", "spak-cpu", "admit"},
+};
+
 /* The last part of a path or name: "out/bin/spak-prove" is "spak-prove". */
 static const char *last_part(const char *path)
 {
@@ -16,13 +26,28 @@ static const char *last_part(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* PROGRAM [JOB] SPECIFICATION --out RESULT, and nothing that would make the program another one:
+ * no environment of its own, no other folder, no second output, no way out of the sandbox. */
+static bool is_called_so(const struct graph *g, const struct node *n, size_t prover)
+{
+    const char *job = provers[prover].job;
+    uint32_t words = job ? 5 : 4;
+    if (n->argv.len != words || n->env.len || n->outputs.len != 1 || n->dir || n->stdout_to ||
+        (n->flags & (NODE_UNSANDBOXED | NODE_NETWORK | NODE_INNER)))
+        return false;
+    return !strcmp(last_part(slice_text(g, n->argv, 0)), provers[prover].program) &&
+           (!job || !strcmp(slice_text(g, n->argv, 1), job)) &&
+           !strcmp(slice_text(g, n->argv, words - 2), "--out") &&
+           !strcmp(slice_text(g, n->argv, words - 1), artifact_path(g, slice_id(g, n->outputs, 0)));
+}
+
 bool gate_is_prover(const struct graph *g, uint32_t node)
 {
     const struct node *n = &g->nodes[node];
-    if (strcmp(graph_text(g, n->kind), "invariant") != 0 || n->action != NODE_COMMAND ||
-        n->argv.len == 0)
-        return false;
-    return !strcmp(last_part(slice_text(g, n->argv, 0)), "spak-prove");
+    for (size_t i = 0; i < ARRAY_LEN(provers); i++)
+        if (n->action == NODE_COMMAND && !strcmp(graph_text(g, n->kind), provers[i].kind))
+            return is_called_so(g, n, i);
+    return false;
 }
 
 static int refuse_at(const struct graph *g, uint32_t node, uint32_t producer, struct err *e)
@@ -50,16 +75,47 @@ static int check_guide(const struct graph *g, uint32_t node, struct err *e)
     return refuse_at(g, node, producer, e);
 }
 
-static int check_prover(const struct graph *g, uint32_t node, uint32_t artifact, struct err *e)
+/* A program is the engine's own when it is, byte for byte, the one that lies beside the engine. */
+static int is_own(struct gate *gate, const char *program, bool *own, struct err *e)
 {
-    uint32_t producer = g->artifacts[artifact].producer;
-    if (producer != GRAPH_NONE && gate_is_prover(g, producer))
-        return 0;
+    struct arena arena = {0};
+    struct digest found, wanted;
+    bool exists, there = false;
+    const char *beside = os_join(&arena, gate->options.programs, last_part(program));
+    int rc = hash_cache_digest(gate->options.cache, program, &found, &exists, e);
+    if (rc == 0)
+        rc = hash_cache_digest(gate->options.cache, beside, &wanted, &there, e);
+    *own = rc == 0 && exists && there && digest_equal(&found, &wanted);
+    arena_release(&arena);
+    return rc;
+}
+
+static int refuse_prover(const struct graph *g, uint32_t node, uint32_t artifact, struct err *e)
+{
     err_set(e, ERR_P103, "%s rests on %s, which the prover did not make", node_name(g, node),
             artifact_path(g, artifact));
     err_hint(
         e,
         "declare the law with invariant \"...\" { ... }; only what spak-prove verified is a proof");
+    return refuse_at(g, node, g->artifacts[artifact].producer, e);
+}
+
+static int check_prover(struct gate *gate, const struct graph *g, uint32_t node, uint32_t artifact,
+                        struct err *e)
+{
+    uint32_t producer = g->artifacts[artifact].producer;
+    bool own;
+    if (producer == GRAPH_NONE || !gate_is_prover(g, producer))
+        return refuse_prover(g, node, artifact, e);
+    const char *program = slice_text(g, g->nodes[producer].argv, 0);
+    if (is_own(gate, program, &own, e) < 0)
+        return -1;
+    if (own)
+        return 0;
+    err_set(e, ERR_P103, "%s rests on %s, made by %s, which is not this engine's own",
+            node_name(g, node), artifact_path(g, artifact), program);
+    err_hint(e, "only the %s that lies beside the running spak makes proofs that it believes",
+             last_part(program));
     return refuse_at(g, node, producer, e);
 }
 
@@ -85,7 +141,7 @@ static int check_status(const struct graph *g, uint32_t node, uint32_t artifact,
     int rc = 0;
     if (!status) {
         rc = unreadable(g, node, artifact, &cause, e);
-    } else if (strcmp(status, "verified") != 0) {
+    } else if (strcmp(status, "verified") != 0 && strcmp(status, "admitted") != 0) {
         uint32_t producer = g->artifacts[artifact].producer;
         rc = err_set(e, ERR_P104, "%s rests on %s, which is %s", node_name(g, node),
                      node_name(g, producer), status);
@@ -164,31 +220,131 @@ static int make_token(const struct graph *g, uint32_t node, struct hash_cache *c
     return 0;
 }
 
-int gate_admit(const struct graph *g, uint32_t node, struct hash_cache *cache, struct arena *arena,
+/* What the guide was made from counts for everything that is measured under it. */
+static bool names_proof(const struct graph *g, const struct node *n, uint32_t artifact)
+{
+    for (uint32_t i = 0; i < n->proofs.len; i++)
+        if (slice_id(g, n->proofs, i) == artifact)
+            return true;
+    return false;
+}
+
+static int check_complete(const struct graph *g, uint32_t node, struct err *e)
+{
+    const struct node *n = &g->nodes[node];
+    uint32_t maker = g->artifacts[n->guide].producer;
+    struct slice inputs = g->nodes[maker].inputs;
+    if (n->proofs.len == 0) {
+        err_set(e, ERR_P107, "%s measures, but rests on no proof", node_name(g, node));
+        err_hint(e,
+                 "state a law with invariant \"...\" { ... }, let a hypothesis rest on it and the "
+                 "guide come from the hypothesis");
+        return refuse_at(g, node, maker, e);
+    }
+    for (uint32_t i = 0; i < inputs.len; i++) {
+        uint32_t artifact = slice_id(g, inputs, i), producer = g->artifacts[artifact].producer;
+        if (producer == GRAPH_NONE || !gate_is_prover(g, producer) || names_proof(g, n, artifact))
+            continue;
+        err_set(e, ERR_P107, "%s leaves out %s, which its guide rests on", node_name(g, node),
+                artifact_path(g, artifact));
+        err_hint(e, "add it to the proofs of the measurement");
+        return refuse_at(g, node, producer, e);
+    }
+    return 0;
+}
+
+/* The proof of an invariant, by the invariant's name; GRAPH_NONE when the node names none. */
+static uint32_t proof_of(const struct graph *g, const struct node *n, const char *law)
+{
+    for (uint32_t i = 0; i < n->proofs.len; i++) {
+        uint32_t artifact = slice_id(g, n->proofs, i), producer = g->artifacts[artifact].producer;
+        enum gate_object object;
+        const char *name;
+        if (producer != GRAPH_NONE && gate_names(g, producer, &object, &name) &&
+            object == GATE_INVARIANT && strcmp(name, law) == 0)
+            return artifact;
+    }
+    return GRAPH_NONE;
+}
+
+static int check_rungs(const struct graph *g, uint32_t node, uint32_t file,
+                       const struct hypothesis *h, struct arena *arena, struct err *e)
+{
+    for (size_t i = 0; i < h->rests_on.len; i++) {
+        uint32_t proof = proof_of(g, &g->nodes[node], h->rests_on.at[i]);
+        const char *has =
+            proof == GRAPH_NONE ? NULL : gate_member(artifact_path(g, proof), "rung", arena);
+        if (!*h->rungs.at[i] || gate_rung(has) >= gate_rung(h->rungs.at[i]))
+            continue;
+        err_set(e, ERR_P110, "%s needs %s to be %s, and it is %s", h->name, h->rests_on.at[i],
+                h->rungs.at[i], has ? has : "no proof of this measurement");
+        err_hint(e, "make the law's scope exhaustive, or let the hypothesis ask for less");
+        return refuse_at(g, node, g->artifacts[file].producer, e);
+    }
+    return 0;
+}
+
+static int check_frozen(struct gate *gate, const struct graph *g, uint32_t node, uint32_t file,
+                        const struct hypothesis *h, struct err *e)
+{
+    const struct gate_line *frozen = gate_freeze(gate, h->name);
+    if (!frozen || digest_equal(&frozen->digest, &h->digest))
+        return 0;
+    err_set(e, ERR_P108, "the prediction of %s was changed after it was measured", h->name);
+    err_note(e, (struct place){0}, "frozen %s", frozen->rest);
+    err_note(e, (struct place){0}, "now it reads: %s", h->predicts);
+    err_hint(e, "put back what was predicted and what it rested on, and state the new thought as a "
+                "hypothesis under another name");
+    return refuse_at(g, node, g->artifacts[file].producer, e);
+}
+
+static int check_hypotheses(struct gate *gate, const struct graph *g, uint32_t node,
+                            struct arena *arena, struct err *e)
+{
+    struct ids files = {0};
+    gate_hypotheses(g, node, &files);
+    int rc = gate_load(gate, e);
+    for (size_t i = 0; rc == 0 && i < files.len; i++) {
+        struct hypothesis h;
+        rc = hypothesis_read(artifact_path(g, files.at[i]), arena, &h, e);
+        if (rc == 0)
+            rc = check_frozen(gate, g, node, files.at[i], &h, e);
+        if (rc == 0)
+            rc = check_rungs(g, node, files.at[i], &h, arena, e);
+        hypothesis_release(&h);
+    }
+    ids_release(&files);
+    return rc;
+}
+
+/* A runner that times candidates needs a study that can tell them apart. */
+static int check_study(const struct graph *g, uint32_t node, struct err *e)
+{
+    const struct node *n = &g->nodes[node];
+    if (n->argv.len < 2 || strcmp(last_part(slice_text(g, n->argv, 0)), "spak-cpu") != 0)
+        return 0;
+    for (uint32_t i = 0; i < n->proofs.len; i++) {
+        uint32_t producer = g->artifacts[slice_id(g, n->proofs, i)].producer;
+        if (producer != GRAPH_NONE && gate_is_prover(g, producer) &&
+            !strcmp(graph_text(g, g->nodes[producer].kind), "admission"))
+            return 0;
+    }
+    err_set(e, ERR_P109, "%s times candidates of a study that was not tried", node_name(g, node));
+    err_hint(e, "declare it with bench \"...\" { ... }, after check \"...\" { ... }");
+    return refuse_at(g, node, GRAPH_NONE, e);
+}
+
+int gate_admit(struct gate *gate, const struct graph *g, uint32_t node, struct arena *arena,
                const char **token, struct err *e)
 {
     struct slice proofs = g->nodes[node].proofs;
-    if (check_guide(g, node, e) < 0 || lint_guide(g, node, e) < 0)
+    if (check_guide(g, node, e) < 0 || lint_guide(g, node, e) < 0 || check_complete(g, node, e) < 0)
         return -1;
     for (uint32_t i = 0; i < proofs.len; i++)
-        if (check_prover(g, node, slice_id(g, proofs, i), e) < 0 ||
+        if (check_prover(gate, g, node, slice_id(g, proofs, i), e) < 0 ||
             check_status(g, node, slice_id(g, proofs, i), e) < 0)
             return -1;
-    return make_token(g, node, cache, arena, token, e);
-}
-
-int gate_record(struct store *s, const struct graph *g, uint32_t node, const char *token,
-                struct err *e)
-{
-    const struct node *n = &g->nodes[node];
-    struct buf name = {0}, text = {0};
-    buf_addf(&name, "lease/%s", node_name(g, node));
-    buf_addf(&text, "guide %s\n", artifact_path(g, n->guide));
-    for (uint32_t i = 0; i < n->proofs.len; i++)
-        buf_addf(&text, "proof %s\n", artifact_path(g, slice_id(g, n->proofs, i)));
-    buf_addf(&text, "token %s\n", token);
-    int rc = store_put_value(s, name.ptr, text.ptr, text.len, e);
-    buf_release(&name);
-    buf_release(&text);
-    return rc;
+    if (check_study(g, node, e) < 0 || check_hypotheses(gate, g, node, arena, e) < 0)
+        return -1;
+    return make_token(g, node, gate->options.cache, arena, token, e);
 }

@@ -1,28 +1,120 @@
-/* gate: the protocol. A node that measures needs a lease, and a lease needs a token.
+/* gate: the protocol. What a node that measures must bring, and what became of everything that the
+ * protocol speaks of.
  *
- * The token is the digest of the guide the node works from and of the verified invariants it rests
- * on; one changed byte in any of them makes another token. The gate looks at what the engine itself
- * recorded (who made a file, with which program) and never at what a program said about itself
- * alone. Knows no domain: "invariant" and "guide" are kinds of nodes. */
+ * Invariants, hypotheses, guides, studies, candidates, measurements and verdicts each have a state;
+ * one table says which state may follow which. Every step is a line of the journal, which only
+ * grows: the store keeps it, each trace carries it. A measurement needs a lease, and a lease needs
+ * a token: the digest of the guide and of the verified invariants; one changed byte in any of them
+ * makes another token. A prediction is frozen by the first lease that tests it.
+ *
+ * The gate looks at what the engine itself recorded (who made a file, with which program, of which
+ * digest) and never at what a program said about itself alone. Knows no domain: "invariant" and
+ * "guide" are kinds of nodes. Never puts a time, a host or a path outside the project into a line.
+ *
+ * Life cycle: gate_open once a session, gate_close at its end. The journal is read when it is first
+ * needed. */
 #ifndef SPAK_GATE_H
 #define SPAK_GATE_H
 
 #include "graph.h"
 #include "store.h"
 
+enum gate_object {
+    GATE_INVARIANT,
+    GATE_HYPOTHESIS,
+    GATE_GUIDE,
+    GATE_STUDY,
+    GATE_CANDIDATE,
+    GATE_MEASUREMENT,
+    GATE_VERDICT,
+    GATE_OBJECT_COUNT,
+};
+enum gate_state {
+    GATE_NONE, /* nothing is known of it */
+    GATE_VERIFIED,
+    GATE_REFUTED,
+    GATE_OPEN,   /* a hypothesis that nothing has tested */
+    GATE_FROZEN, /* a lease was granted: its prediction stands */
+    GATE_VALIDATED,
+    GATE_FALSIFIED,
+    GATE_UNDECIDED,
+    GATE_SUSPECT, /* what it rests on does not hold */
+    GATE_ISSUED,
+    GATE_ADMITTED, /* a study that tells wrong from right */
+    GATE_PASSED,
+    GATE_REJECTED,
+    GATE_LEASED,
+    GATE_MEASURED,
+    GATE_FAILED,
+    GATE_REFUSED,
+    GATE_GIVEN,
+    GATE_STATE_COUNT,
+};
+const char *gate_object_name(enum gate_object object);
+const char *gate_state_name(enum gate_state state);
+/* Whether an object may go from one state to another (or stay: a new attempt). */
+bool gate_may_follow(enum gate_object object, enum gate_state from, enum gate_state to);
+
+/* One line of the journal: "hypothesis fmha/fusion 2 frozen <digest> by bench/fmha". */
+struct gate_line {
+    enum gate_object object;
+    const char *name; /* without the prefix that the kind's nodes have */
+    uint32_t number;  /* 1 for the first line of an object */
+    enum gate_state state;
+    struct digest digest; /* of what the state is about: the proof, the prediction, the result */
+    const char *rest;     /* words by turns, "by bench/fmha"; "" when there are none */
+};
+
+struct gate;
+struct gate_options {
+    struct store *store;
+    struct hash_cache *cache;
+    const char *programs; /* the folder of the engine's own programs */
+    /* Called once where the store has no journal: those of the traces, one after the other. May be
+     * NULL. */
+    int (*recall)(void *ctx, struct buf *journal, struct err *e);
+    void *recall_ctx;
+};
+struct gate *gate_open(const struct gate_options *options);
+void gate_close(struct gate *gate);
+
 /* Admits a node that measures: the hex token of its lease, or -1 and an error of class ERR_PROTOCOL
- * that says which guide or proof is wanting and why. The guide and the proofs must lie on disk,
- * final. */
-int gate_admit(const struct graph *g, uint32_t node, struct hash_cache *cache, struct arena *arena,
+ * that says which guide, proof or prediction is wanting and why. The guide and the proofs must lie
+ * on disk, final. */
+int gate_admit(struct gate *gate, const struct graph *g, uint32_t node, struct arena *arena,
                const char **token, struct err *e);
 /* The token alone: SHA-256 over the guide's digest and the sorted (name, digest) of the proofs. */
 void gate_token(const struct digest *guide, const char *const *proof_names,
                 const struct digest *proofs, size_t count, char out[DIGEST_HEX_LEN + 1]);
-/* Records that the lease was used: value "lease/<node>", the token and what it covers. Inside or
- * outside a transaction. */
-int gate_record(struct store *s, const struct graph *g, uint32_t node, const char *token,
-                struct err *e);
-/* True for the program that checks invariants: only its proofs count. */
+/* Grants the lease: freezes the predictions it tests and writes the lease into the journal. Before
+ * the node starts; outside of a transaction. */
+int gate_lease(struct gate *gate, const struct graph *g, uint32_t node, const char *token,
+               struct err *e);
+
+/* How a node ended, as far as the protocol cares. */
+enum gate_end { GATE_END_OK, GATE_END_FAILED, GATE_END_REFUSED };
+/* Writes down what the end of a node means: its own state, that of the hypotheses a verdict judges,
+ * and of what rested on an invariant that fell. Its outputs lie on disk. Inside a transaction. */
+int gate_note(struct gate *gate, const struct graph *g, uint32_t node, enum gate_end end,
+              int exit_code, struct err *e);
+
+/* The journal, "" when nothing happened yet. */
+int gate_journal(struct gate *gate, const char **text, struct err *e);
+/* The last line of an object; NULL when it has none. Valid until the next line is written. */
+const struct gate_line *gate_last(struct gate *gate, enum gate_object object, const char *name);
+/* What a node is to the protocol and under which name; false for a node that is nothing to it. */
+bool gate_names(const struct graph *g, uint32_t node, enum gate_object *object, const char **name);
+/* The lines of a journal, in order; strings live in the arena. What is no line is left out. */
+void gate_lines(const char *text, struct arena *arena, struct gate_line **out, size_t *count);
+/* The journal of one trace: `before`, then the lines of `now` that are about nodes marked and are
+ * not in it yet. */
+void gate_merge(const char *before, const char *now, const struct graph *g, const bool *mark,
+                struct buf *out);
+
+/* The hypotheses that a measuring node tests, as artifacts: of its guide and of its own. */
+void gate_hypotheses(const struct graph *g, uint32_t node, struct ids *out);
+/* True for a node that runs one of the engine's provers as a rule runs it. Whether the program is
+ * the engine's own is checked by gate_admit. */
 bool gate_is_prover(const struct graph *g, uint32_t node);
 
 #endif

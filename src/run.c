@@ -132,11 +132,21 @@ static void fail_node(struct run *r, uint32_t node, struct err *error)
     err_move(&end->error, error);
 }
 
+/* Before it starts: a prediction that was not frozen when the measurement began was not made before
+ * it. */
+static int lease(struct run *r, uint32_t node, struct err *e)
+{
+    const char *token = r->plan->entries[node].token;
+    if (!token || !r->options->gate)
+        return 0;
+    return gate_lease(r->options->gate, run_graph(r), node, token, e);
+}
+
 static int start_node(struct run *r, uint32_t node)
 {
     struct err error = {0};
     run_queue_started(r, node);
-    if (run_start(r, node, &error) < 0)
+    if (lease(r, node, &error) < 0 || run_start(r, node, &error) < 0)
         fail_node(r, node, &error);
     else
         run_event(r, RUN_START, node, NULL);
@@ -231,7 +241,6 @@ static int record_one(struct run *r, const struct ended *end, struct err *e)
 {
     struct store *store = r->options->store;
     const char *name = node_name(run_graph(r), end->node);
-    const char *token = r->plan->entries[end->node].token;
     if (end->reusable && store_put_action(store, &end->state->base, &end->state->record, e) < 0)
         return -1;
     if (store_put_node(store, name, end->state, e) < 0)
@@ -239,7 +248,34 @@ static int record_one(struct run *r, const struct ended *end, struct err *e)
     for (const struct driver *d = r->drivers; d; d = d->next)
         if (d->node == end->node && plan_put_driver(r->plan, d->node, &d->asked, e) < 0)
             return -1;
-    return token ? gate_record(store, run_graph(r), end->node, token, e) : 0;
+    return 0;
+}
+
+/* What the protocol writes down of an end; a measurement that was restored is none. */
+static bool is_noted(const struct run *r, const struct ended *end)
+{
+    if (!r->options->gate)
+        return false;
+    if (end->status == STATUS_RESTORED)
+        return !(run_node(r, end->node)->flags & NODE_MEASURES);
+    return end->status == STATUS_RAN || end->status == STATUS_FAILED ||
+           end->status == STATUS_REFUSED;
+}
+
+static int note_one(struct run *r, const struct ended *end, struct err *e)
+{
+    enum gate_end how = end->status == STATUS_FAILED    ? GATE_END_FAILED
+                        : end->status == STATUS_REFUSED ? GATE_END_REFUSED
+                                                        : GATE_END_OK;
+    int exit_code = end->state ? end->state->record.exit_code : 0;
+    return gate_note(r->options->gate, run_graph(r), end->node, how, exit_code, e);
+}
+
+static int write_down(struct run *r, const struct ended *end, struct err *e)
+{
+    if (end->state && record_one(r, end, e) < 0)
+        return -1;
+    return is_noted(r, end) ? note_one(r, end, e) : 0;
 }
 
 /* What ended together is written down together, before anybody hears of it. */
@@ -247,13 +283,13 @@ static int record_ended(struct run *r, struct err *e)
 {
     size_t count = 0;
     for (const struct ended *end = r->ended; end; end = end->next)
-        count += end->state != NULL;
+        count += end->state != NULL || is_noted(r, end);
     if (count == 0)
         return 0;
     if (store_begin(r->options->store, e) < 0)
         return -1;
     for (const struct ended *end = r->ended; end; end = end->next)
-        if (end->state && record_one(r, end, e) < 0) {
+        if (write_down(r, end, e) < 0) {
             store_abort(r->options->store);
             return -1;
         }

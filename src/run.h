@@ -9,6 +9,7 @@
 #ifndef SPAK_RUN_H
 #define SPAK_RUN_H
 
+#include "gate.h"
 #include "plan.h"
 
 enum run_event_kind {
@@ -53,6 +54,7 @@ struct run_options {
     const char *out_dir;   /* relative: "out" */
     struct store *store;
     struct hash_cache *cache;
+    struct gate *gate; /* keeps the journal; NULL: none is kept */
     int jobs;        /* at most so many commands at once */
     bool jobs_given; /* -j was typed: a jobserver in the environment is not joined */
     bool keep_going;

@@ -55,8 +55,10 @@ static int flooded(const char *name, struct err *e)
         e, "send what it prints to a declared output (stdout = ...), or make it print less");
 }
 
-static int refused(const char *name, struct err *e)
+static int refused(const struct run *r, const struct node *n, const char *name, struct err *e)
 {
+    if (strcmp(graph_text(run_graph(r), n->kind), "admission") == 0)
+        return err_set(e, ERR_P111, "%s is refused: it cannot tell wrong from right", name);
     return err_set(e, ERR_P106, "%s is refused", name);
 }
 
@@ -110,7 +112,7 @@ int run_explain_failure(struct run *r, struct job *job, const struct os_exit *st
     else if (job->flooded)
         flooded(name, e);
     else if (status->code == 3 && gate_is_prover(run_graph(r), job->node))
-        refused(name, e);
+        refused(r, n, name, e);
     else if (find_refusals(r, job, &found) && found.read.len > 0)
         undeclared_read(name, &found, e);
     else if (found.write.len > 0)

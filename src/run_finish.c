@@ -176,7 +176,7 @@ static enum node_status take_failure(struct run *r, struct job *job, struct ende
     struct err ignored = {0};
     end->reusable = false;
     end->state->failed = true;
-    if (end->error.code != ERR_P106) {
+    if (end->error.code != ERR_P106 && end->error.code != ERR_P111) {
         end->state->record.output_count = 0;
         run_remove_outputs(r, job->node);
         return STATUS_FAILED;

@@ -114,6 +114,8 @@ const char *const *run_env(struct run *r, uint32_t node, struct job *job)
     const struct graph *g = run_graph(r);
     const struct node *n = &g->nodes[node];
     struct strs env = {0};
+    if (r->plan->entries[node].token) /* first: no declaration stands in for it */
+        strs_push(&env, arena_printf(&job->arena, "SPAK_LEASE=%s", r->plan->entries[node].token));
     for (uint32_t i = 0; i + 1 < n->env.len; i += 2)
         strs_push(&env, arena_printf(&job->arena, "%s=%s", slice_text(g, n->env, i),
                                      fill(r, n, job, slice_text(g, n->env, i + 1))));

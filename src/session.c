@@ -1,4 +1,5 @@
 #include "session.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -175,6 +176,47 @@ static int make_stamp(struct session *s, struct err *e)
     return 0;
 }
 
+/* A store that is new knows nothing of what was measured here before; the traces do. What cannot be
+ * read there is as good as not there. */
+static int recall_journal(void *ctx, struct buf *journal, struct err *e)
+{
+    struct session *s = ctx;
+    const char *to =
+        s->graph && s->graph->trace_to ? graph_text(s->graph, s->graph->trace_to) : NULL;
+    struct strs targets = {0};
+    struct err ignored = {0};
+    struct trace *t = trace_open(s->root, s->out_dir, to, &ignored);
+    (void)e;
+    if (t)
+        trace_targets(t, s->arena, &targets, &ignored);
+    for (size_t i = 0; i < targets.len && !ignored.set; i++) {
+        struct trace_entry entry;
+        bool found;
+        if (trace_resolve(t, targets.at[i], s->arena, &entry, &ignored) == 0)
+            trace_read(t, entry.commit, "protocol/journal", journal, &found, &ignored);
+    }
+    err_release(&ignored);
+    strs_release(&targets);
+    trace_close(t);
+    return 0;
+}
+
+static int open_gate(struct session *s, struct err *e)
+{
+    char *self = os_self(s->arena, e);
+    if (!self)
+        return -1;
+    struct gate_options options = {
+        .store = s->store,
+        .cache = s->cache,
+        .programs = os_dirname(s->arena, self),
+        .recall = recall_journal,
+        .recall_ctx = s,
+    };
+    s->gate = gate_open(&options);
+    return 0;
+}
+
 static int open_state(struct session *s, const struct session_options *o, struct err *e)
 {
     if (os_mkdirs(s->state_dir, e) < 0 || (o->lock && lock_out(s, o, e) < 0))
@@ -182,7 +224,7 @@ static int open_state(struct session *s, const struct session_options *o, struct
     s->cache = hash_cache_open(arena_printf(s->arena, "%s/stat", s->state_dir));
     s->script_options.cache = s->cache;
     s->store = store_open(s->state_dir, e);
-    return s->store ? make_stamp(s, e) : -1;
+    return s->store && open_gate(s, e) == 0 ? make_stamp(s, e) : -1;
 }
 
 int session_open(struct session *s, const struct session_options *o, struct arena *arena,
@@ -254,6 +296,7 @@ int session_close(struct session *s, struct err *e)
 {
     int rc = 0;
     drop_graph(s);
+    gate_close(s->gate);
     if (s->store)
         store_close(s->store);
     if (s->cache) {
@@ -271,7 +314,7 @@ static int admit(void *ctx, const struct graph *g, uint32_t node, struct arena *
                  const char **token, struct err *e)
 {
     struct session *s = ctx;
-    return gate_admit(g, node, s->cache, arena, token, e);
+    return gate_admit(s->gate, g, node, arena, token, e);
 }
 
 struct plan_options session_plan_options(struct session *s)

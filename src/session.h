@@ -32,6 +32,7 @@ struct session {
     struct strs params;    /* sorted, each name once */
     struct script_options script_options;
     struct store *store;
+    struct gate *gate;
     struct hash_cache *cache;
     struct graph *graph;
     struct script *script; /* NULL: the graph came from the snapshot, Lua was not started */

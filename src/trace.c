@@ -1,3 +1,4 @@
+#include "gate.h"
 #include "trace_parts.h"
 
 #include <stdio.h>
@@ -8,6 +9,7 @@
 /* How long others may keep winning, or a lock may stand, before it is an error. */
 #define PATIENCE_NS 20000000000
 #define SUMMARY_MAX_BYTES (1u << 20)
+#define JOURNAL_MAX_BYTES (64u << 20)
 
 /* The branch as it was found: the parent of the commit to be. */
 struct tip {
@@ -112,6 +114,24 @@ static int add_summary(struct trace_job *job, const struct tip *tip, struct trac
     return rc;
 }
 
+/* The journal only grows: what the parent holds stays as it is. */
+static int add_journal(struct trace_job *job, const struct tip *tip, struct trace_files *files,
+                       struct err *e)
+{
+    static const char path[] = "protocol/journal";
+    struct buf old = {0}, now = {0};
+    int rc = 0;
+    if (tip->tree)
+        trace_tree_text(job->trace->repo, tip->tree, path, JOURNAL_MAX_BYTES, &old);
+    gate_merge(buf_text(&old), job->run->journal ? job->run->journal : "", job->run->graph,
+               job->mark, &now);
+    if (now.len)
+        rc = trace_files_add(files, path, arena_memdup(job->arena, now.ptr, now.len), now.len, e);
+    buf_release(&old);
+    buf_release(&now);
+    return rc;
+}
+
 static int build_tree(struct trace_job *job, const struct tip *tip, struct trace_batch *batch,
                       struct trace_source *source, git_oid *tree, struct err *e)
 {
@@ -124,6 +144,8 @@ static int build_tree(struct trace_job *job, const struct tip *tip, struct trace
         rc = keep_other_machines(job, tip, &files, e);
     if (rc == 0)
         rc = add_summary(job, tip, &files, e);
+    if (rc == 0)
+        rc = add_journal(job, tip, &files, e);
     for (size_t i = 0; rc == 0 && i < job->files.len; i++) {
         const struct trace_file *f = &job->files.at[i];
         trace_files_add_id(&files, f->path, f->mode, &f->id);

@@ -15,6 +15,15 @@
 #define REFERENCE_CLONES
 #endif
 
+/*
+ * An operation that is left out on purpose: compiled so, this file is a wrong candidate, and the
+ * study is worth something only if its check says so.
+ */
+enum without { NOTHING, SCALE, MAXIMUM, NORMALISER, MASK, GROUPS, LOGARITHM, LAST_KEY };
+#ifndef WITHOUT
+#define WITHOUT NOTHING
+#endif
+
 int reference64(const int64_t *dim, void *const *buf);
 int reference_at(const int64_t *dim, void *const *buf, int output, int64_t index, double *value,
                  double *scale);
@@ -27,11 +36,25 @@ static void axpy(double *restrict y, double a, const double *restrict x, int64_t
         y[t] += a * x[t];
 }
 
+/* how many keys query i sees */
+static int64_t keys_seen(const struct fmha *p, int64_t i)
+{
+    int64_t n = WITHOUT == MASK ? p->skv : fmha_visible(p, i);
+
+    return WITHOUT == LAST_KEY && n > 0 ? n - 1 : n;
+}
+
+/* what scores are divided by */
+static double score_unit(const struct fmha *p)
+{
+    return WITHOUT == SCALE ? 1 : sqrt((double)p->d);
+}
+
 /* the keys and values of one head as doubles: kt is [d][skv], v is [skv][d] */
 static void head_load(const struct fmha *p, int64_t b, int64_t h, double *kt, double *v)
 {
     for (int64_t j = 0; j < p->skv; j++) {
-        int64_t at = fmha_at_kv(p, b, j, h);
+        int64_t at = fmha_at_kv(p, b, j, WITHOUT == GROUPS ? 0 : h);
 
         for (int64_t c = 0; c < p->d; c++) {
             kt[c * p->skv + j] = p->k[at + c];
@@ -47,13 +70,14 @@ static double row_softmax(double *s, int64_t n)
 
     for (int64_t j = 0; j < n; j++)
         max = s[j] > max ? s[j] : max;
+    max = WITHOUT == MAXIMUM ? 0 : max;
     for (int64_t j = 0; j < n; j++) {
         s[j] = exp(s[j] - max);
         sum += s[j];
     }
     for (int64_t j = 0; j < n; j++)
-        s[j] /= sum;
-    return max + log(sum);
+        s[j] /= WITHOUT == NORMALISER ? 1 : sum;
+    return max + (WITHOUT == LOGARITHM ? sum : log(sum));
 }
 
 /* one row of o; returns its log-sum-exp */
@@ -67,7 +91,7 @@ static double row_attend(const struct fmha *p, const float *q, int64_t n, const 
         return -INFINITY;
     memset(s, 0, (size_t)n * sizeof *s);
     for (int64_t c = 0; c < p->d; c++)
-        axpy(s, q[c] / sqrt((double)p->d), kt + c * p->skv, n);
+        axpy(s, q[c] / score_unit(p), kt + c * p->skv, n);
     lse = row_softmax(s, n);
     for (int64_t j = 0; j < n; j++)
         axpy(o, s[j], v + j * p->d, p->d);
@@ -93,7 +117,7 @@ int reference64(const int64_t *dim, void *const *buf)
             int64_t at = fmha_at_q(&p, b, i, h);
 
             lse[fmha_at_lse(&p, b, h, i)] =
-                row_attend(&p, p.q + at, fmha_visible(&p, i), kt, v, s, o + at);
+                row_attend(&p, p.q + at, keys_seen(&p, i), kt, v, s, o + at);
         }
     }
     free(kt);

@@ -14,6 +14,15 @@
 #define REFERENCE_CLONES
 #endif
 
+/*
+ * An operation that is left out on purpose: compiled so, this file is a wrong candidate, and the
+ * study is worth something only if its check says so.
+ */
+enum without { NOTHING, LAST_TERM, LAST_COLUMN, SUM, ORDER };
+#ifndef WITHOUT
+#define WITHOUT NOTHING
+#endif
+
 int reference64(const int64_t *dim, void *const *buf);
 int reference_at(const int64_t *dim, void *const *buf, int output, int64_t index, double *value,
                  double *scale);
@@ -24,9 +33,10 @@ static void row_product(double *restrict c, const float *a, const float *restric
                         int64_t n)
 {
     memset(c, 0, (size_t)n * sizeof *c);
-    for (int64_t t = 0; t < k; t++) {
-        for (int64_t j = 0; j < n; j++)
-            c[j] += (double)a[t] * b[t * n + j];
+    for (int64_t t = 0; t < k - (WITHOUT == LAST_TERM); t++) {
+        for (int64_t j = 0; j < n - (WITHOUT == LAST_COLUMN); j++)
+            c[j] = (WITHOUT == SUM ? 0 : c[j]) +
+                   (double)a[t] * b[WITHOUT == ORDER ? j * k + t : t * n + j];
     }
 }
 

@@ -76,6 +76,13 @@ function spec.make(op, shapes, more)
   for i, shape in ipairs(shapes) do
     list[i] = spec.shape(op, shape)
   end
+  local hidden = {}
+  for i, shape in ipairs(op.hidden or {}) do
+    hidden[i] = spec.shape(op, shape)
+  end
+  if #hidden > 0 then
+    more.hidden, more.hidden_drawn = hidden, op.hidden_drawn
+  end
   more.op, more.buffers, more.shapes, more.reference, more.bound = op.name, buffers, list, op.reference, op.bound
   return more
 end

@@ -1,4 +1,4 @@
-/* spak-cpu check|bench SPEC.json --out RESULT.json */
+/* spak-cpu admit|check|bench SPEC.json --out RESULT.json */
 #include "cpu.h"
 #include "diag.h"
 
@@ -17,7 +17,9 @@ static int run(const char *job, const char *spec_path, const char *out_path, boo
     *passed = true;
     if (!self || study_open(spec_path, &arena, &spec, NULL, e) < 0)
         goto out;
-    if (strcmp(job, "check") == 0)
+    if (strcmp(job, "admit") == 0)
+        rc = cpu_admit(&spec, self, &result, passed, e);
+    else if (strcmp(job, "check") == 0)
         rc = cpu_check(&spec, self, &result, passed, e);
     else
         rc = cpu_bench(&spec, self, &result, e);
@@ -37,8 +39,9 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--child") == 0)
         return cpu_child_main(argc, argv);
     if (argc != 5 || strcmp(argv[3], "--out") != 0 ||
-        (strcmp(argv[1], "check") != 0 && strcmp(argv[1], "bench") != 0)) {
-        fputs("usage: spak-cpu check|bench SPEC.json --out RESULT.json\n", stderr);
+        (strcmp(argv[1], "admit") != 0 && strcmp(argv[1], "check") != 0 &&
+         strcmp(argv[1], "bench") != 0)) {
+        fputs("usage: spak-cpu admit|check|bench SPEC.json --out RESULT.json\n", stderr);
         return ERR_USAGE;
     }
     struct err e = {0};
@@ -49,5 +52,7 @@ int main(int argc, char **argv)
         err_release(&e);
         return class;
     }
-    return passed ? 0 : ERR_NODE;
+    if (passed)
+        return 0;
+    return strcmp(argv[1], "admit") == 0 ? ERR_PROTOCOL : ERR_NODE;
 }

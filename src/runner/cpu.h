@@ -67,11 +67,36 @@ enum study_status cpu_judge(const struct study *spec, const struct study_shape *
                             uint32_t poison, bool exact, size_t probes, struct rng *rng,
                             double *worst, struct study_fault *fault);
 
+/* Tries kernels on shapes: what a check, an admission and a bench have in common. */
+struct cpu_checker {
+    const struct study *spec;
+    const char *self;
+    struct cpu_reference reference;
+    struct rng rng;
+};
+/* A kernel on the shapes of its study and on hidden ones that are drawn here. Appends what went
+ * wrong to `faults`, one a shape; `first`: stops at the first. */
+int cpu_try(struct cpu_checker *c, const struct study_kernel *kernel, bool first, json_t *faults,
+            double *worst, struct err *e);
+/* Appends the line of a commitment for a kernel: its name and what its object is. */
+int cpu_commit(const struct study_kernel *kernel, struct buf *commitment, struct err *e);
+
+/* How the runner spoils a launch, for an admission: none of these may pass a check.
+ * NULL-terminated.
+ */
+const char *const *cpu_tricks(void);
+/* A launch spoiled so; 0 or what the candidate returned. In the child. */
+int cpu_trick(const char *trick, candidate_fn *candidate, const int64_t *dim, void *const *buf,
+              const size_t *elements, size_t inputs, size_t count, int threads);
+
 /* The multiply-add rate of this machine on `threads` cores, in GFLOP/s: the roofline that no
  * candidate can beat. */
 double cpu_peak_gflops(int threads);
 
-/* The two jobs. The result is canonical JSON; `passed` is false when a kernel's check failed. */
+/* The three jobs. The result is canonical JSON; `passed` is false when a kernel's check failed or
+ * the study was refused. */
+int cpu_admit(const struct study *spec, const char *self, json_t **result, bool *passed,
+              struct err *e);
 int cpu_check(const struct study *spec, const char *self, json_t **result, bool *passed,
               struct err *e);
 int cpu_bench(const struct study *spec, const char *self, json_t **result, struct err *e);

@@ -1,5 +1,7 @@
 #include "cpu.h"
+#include "draw.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Elements of each output judged after every timed launch; the whole output is scanned for poison
@@ -17,7 +19,7 @@ struct contender {
     struct study_fault fault;
     double *samples_ns;
     size_t count;
-    double warm_ns;
+    bool barred; /* wrong on a hidden shape */
 };
 
 struct bench {
@@ -27,6 +29,8 @@ struct bench {
     struct rng rng;
     double peak_gflops[2]; /* one thread, all threads that any kernel uses */
     int threads;
+    char nonce[2 * DRAW_NONCE_BYTES + 1];
+    struct buf commitment;
     struct arena arena;
     struct contender *contenders;
     size_t count;
@@ -78,7 +82,7 @@ static int start_all(struct bench *b, const struct study_shape *shape, const str
         struct contender *c = &b->contenders[i];
         c->child = (struct cpu_child){.pidfd = -1, .to_fd = -1, .from_fd = -1};
         c->count = 0;
-        c->status = study_admit(shape, c->kernel);
+        c->status = c->barred ? STUDY_REJECTED : study_admit(shape, c->kernel);
         if (c->status != STUDY_PASS)
             continue;
         if (cpu_child_start(b->self, b->spec, shape, c->kernel, m, &c->child, e) < 0)
@@ -149,12 +153,54 @@ static int bench_shape(struct bench *b, const struct study_shape *shape, json_t 
     return rc;
 }
 
+/* The candidates first, then the randomness: nobody can have made one for the other. The engine
+ * says which lease this is. */
+static int draw(struct bench *b, struct err *e)
+{
+    const char *lease = getenv("SPAK_LEASE");
+    buf_addf(&b->commitment, "lease %s\n", lease ? lease : "none");
+    for (size_t i = 0; i < b->spec->kernel_count; i++)
+        if (cpu_commit(&b->spec->kernels[i], &b->commitment, e) < 0)
+            return -1;
+    if (draw_nonce(b->nonce, e) < 0)
+        return -1;
+    b->rng.state = draw_seed(b->nonce, buf_text(&b->commitment));
+    return 0;
+}
+
+/* Who was right on the declared shapes alone is not timed at all. */
+static int try_hidden(struct bench *b, struct err *e)
+{
+    struct study hidden = *b->spec;
+    hidden.shape_count = 0;
+    struct cpu_checker checker = {
+        .spec = &hidden, .self = b->self, .reference = b->reference, .rng = b->rng};
+    for (size_t i = 0; i < b->count && hidden.hidden_drawn; i++) {
+        struct contender *c = &b->contenders[i];
+        json_t *faults = json_array();
+        double worst = 0;
+        checker.rng = b->rng; /* the same shapes for all */
+        int rc = c->kernel->check ? cpu_try(&checker, c->kernel, true, faults, &worst, e) : 0;
+        c->barred = json_array_size(faults) > 0;
+        json_decref(faults);
+        if (rc < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static json_t *draw_json(const struct bench *b, json_int_t seed)
+{
+    return json_pack("{s:s, s:s, s:I}", "commitment", buf_text(&b->commitment), "nonce", b->nonce,
+                     "seed", seed);
+}
+
 int cpu_bench(const struct study *spec, const char *self, json_t **result, struct err *e)
 {
     struct bench b = {.spec = spec, .self = self, .threads = 1};
     json_t *shapes = json_array();
     int rc = -1;
-    if (study_seed(spec, &b.rng, e) < 0 || cpu_reference_open(spec->reference, &b.reference, e) < 0)
+    if (draw(&b, e) < 0 || cpu_reference_open(spec->reference, &b.reference, e) < 0)
         goto out;
     json_int_t seed = (json_int_t)b.rng.state;
     for (size_t i = 0; i < spec->kernel_count; i++)
@@ -163,16 +209,20 @@ int cpu_bench(const struct study *spec, const char *self, json_t **result, struc
     b.peak_gflops[0] = cpu_peak_gflops(1);
     b.peak_gflops[1] = cpu_peak_gflops(b.threads);
     line_up(&b);
+    if (try_hidden(&b, e) < 0)
+        goto out;
     for (size_t i = 0; i < spec->shape_count; i++)
         if (bench_shape(&b, &spec->shapes[i], shapes, e) < 0)
             goto out;
-    *result = json_pack("{s:s, s:I, s:s?, s:i, s:f, s:f, s:O}", "op", spec->op, "seed", seed,
-                        "control", spec->control, "threads", b.threads, "peak_gflops_1",
-                        b.peak_gflops[0], "peak_gflops_n", b.peak_gflops[1], "shapes", shapes);
+    *result = json_pack("{s:s, s:o, s:s?, s:i, s:f, s:f, s:O}", "op", spec->op, "draw",
+                        draw_json(&b, seed), "control", spec->control, "threads", b.threads,
+                        "peak_gflops_1", b.peak_gflops[0], "peak_gflops_n", b.peak_gflops[1],
+                        "shapes", shapes);
     rc = 0;
 out:
     json_decref(shapes);
     cpu_reference_close(&b.reference);
+    buf_release(&b.commitment);
     arena_release(&b.arena);
     return rc;
 }

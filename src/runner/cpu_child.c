@@ -15,6 +15,17 @@
 
 /* One byte each way. */
 enum { SAY_LAUNCH = 'L', SAY_READY = 'R', SAY_DONE = 'D', SAY_REFUSED = 'N', SAY_UNLOADABLE = 'U' };
+/* The words of the child's command line. */
+enum {
+    ARG_OBJECT = 2,
+    ARG_TRICK,
+    ARG_INPUT_FD,
+    ARG_OUTPUT_FD,
+    ARG_THREADS,
+    ARG_INPUTS,
+    ARG_BUFFERS,
+    ARG_ELEMENTS, /* one a buffer, then the dims */
+};
 /* The numbers of the two shared memories in the child. */
 #define CHILD_FD_COUNT 2
 
@@ -30,6 +41,7 @@ static void child_argv(struct arena *arena, const char *self, const struct study
     strs_push(argv, self);
     strs_push(argv, "--child");
     strs_push(argv, kernel->object);
+    strs_push(argv, kernel->trick ? kernel->trick : "");
     add_number(arena, argv, m->input_fd);
     add_number(arena, argv, m->output_fd);
     add_number(arena, argv, kernel->threads);
@@ -205,26 +217,26 @@ static void *map_shared(int fd, size_t bytes, int prot)
 
 int cpu_child_main(int argc, char **argv)
 {
-    if (argc < 8)
+    if (argc < ARG_ELEMENTS)
         return 2;
     size_t elements[STUDY_MAX_BUFFERS], offset[STUDY_MAX_BUFFERS], in_bytes, out_bytes;
     int64_t dim[STUDY_MAX_DIMS] = {0};
     void *buf[STUDY_MAX_BUFFERS];
-    int threads = atoi(argv[5]);
-    size_t inputs = (size_t)atoi(argv[6]), count = (size_t)atoi(argv[7]);
-    if (count > STUDY_MAX_BUFFERS || argc < 8 + (int)count ||
-        argc > 8 + (int)count + STUDY_MAX_DIMS)
+    int threads = atoi(argv[ARG_THREADS]);
+    size_t inputs = (size_t)atoi(argv[ARG_INPUTS]), count = (size_t)atoi(argv[ARG_BUFFERS]);
+    int dims = ARG_ELEMENTS + (int)count;
+    if (count > STUDY_MAX_BUFFERS || argc < dims || argc > dims + STUDY_MAX_DIMS)
         return 2;
     for (size_t i = 0; i < count; i++)
-        elements[i] = strtoull(argv[8 + i], NULL, 10);
-    for (int i = 8 + (int)count; i < argc; i++)
-        dim[i - 8 - (int)count] = strtoll(argv[i], NULL, 10);
+        elements[i] = strtoull(argv[ARG_ELEMENTS + i], NULL, 10);
+    for (int i = dims; i < argc; i++)
+        dim[i - dims] = strtoll(argv[i], NULL, 10);
     cpu_memory_layout(elements, count, inputs, offset, &in_bytes, &out_bytes);
-    char *in = map_shared(atoi(argv[3]), in_bytes, PROT_READ);
-    char *out = map_shared(atoi(argv[4]), out_bytes, PROT_READ | PROT_WRITE);
+    char *in = map_shared(atoi(argv[ARG_INPUT_FD]), in_bytes, PROT_READ);
+    char *out = map_shared(atoi(argv[ARG_OUTPUT_FD]), out_bytes, PROT_READ | PROT_WRITE);
     for (size_t i = 0; i < count; i++)
         buf[i] = (i < inputs ? in : out) + offset[i];
-    void *handle = dlopen(argv[2], RTLD_NOW | RTLD_LOCAL);
+    void *handle = dlopen(argv[ARG_OBJECT], RTLD_NOW | RTLD_LOCAL);
     candidate_fn *candidate = NULL;
     if (handle)
         *(void **)&candidate = dlsym(handle, CANDIDATE_SYMBOL);
@@ -235,6 +247,8 @@ int cpu_child_main(int argc, char **argv)
     }
     say(1, SAY_READY);
     for (char said; read(0, &said, 1) == 1;)
-        say(1, candidate(dim, buf, threads) == 0 ? SAY_DONE : SAY_REFUSED);
+        say(1, cpu_trick(argv[ARG_TRICK], candidate, dim, buf, elements, inputs, count, threads)
+                   ? SAY_REFUSED
+                   : SAY_DONE);
     return 0;
 }

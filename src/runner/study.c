@@ -1,6 +1,7 @@
 #include "study.h"
 #include "os.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -133,17 +134,15 @@ static int read_extents(const json_t *value, const char *path, struct study *stu
     return 0;
 }
 
-static int read_shapes(const json_t *root, const char *path, struct arena *arena, struct study *out,
-                       struct err *e)
+static int read_shape_list(const json_t *shapes, const char *path, struct arena *arena,
+                           struct study *out, struct study_shape **list, size_t *count,
+                           struct err *e)
 {
-    const json_t *shapes = json_object_get(root, "shapes");
-    out->shape_count = json_array_size(shapes);
-    if (out->shape_count == 0)
-        return study_bad(e, path, "`shapes` is empty");
-    out->shapes = arena_alloc(arena, out->shape_count * sizeof *out->shapes);
-    for (size_t i = 0; i < out->shape_count; i++) {
+    *count = json_array_size(shapes);
+    *list = arena_alloc(arena, (*count + 1) * sizeof **list);
+    for (size_t i = 0; i < *count; i++) {
         const json_t *value = json_array_get(shapes, i);
-        struct study_shape *shape = &out->shapes[i];
+        struct study_shape *shape = &(*list)[i];
         if (read_extents(value, path, out, shape, e) < 0)
             return -1;
         shape->name = arena_strdup(arena, json_text(value, "name", "shape"));
@@ -158,14 +157,27 @@ static int read_shapes(const json_t *root, const char *path, struct arena *arena
     return 0;
 }
 
+static int read_shapes(const json_t *root, const char *path, struct arena *arena, struct study *out,
+                       struct err *e)
+{
+    if (json_array_size(json_object_get(root, "shapes")) == 0)
+        return study_bad(e, path, "`shapes` is empty");
+    out->hidden_drawn = (size_t)json_int(root, "hidden_drawn", 0);
+    if (read_shape_list(json_object_get(root, "shapes"), path, arena, out, &out->shapes,
+                        &out->shape_count, e) < 0)
+        return -1;
+    return read_shape_list(json_object_get(root, "hidden"), path, arena, out, &out->hidden,
+                           &out->hidden_count, e);
+}
+
 static int read_kernels(const json_t *root, const char *path, struct arena *arena,
                         struct study *out, struct err *e)
 {
     const json_t *kernels = json_object_get(root, "kernels");
     out->kernel_count = json_array_size(kernels);
-    if (out->kernel_count == 0)
-        return study_bad(e, path, "`kernels` is empty");
-    out->kernels = arena_alloc(arena, out->kernel_count * sizeof *out->kernels);
+    if (!json_is_array(kernels))
+        return study_bad(e, path, "`kernels` is no list");
+    out->kernels = arena_alloc(arena, (out->kernel_count + 1) * sizeof *out->kernels);
     for (size_t i = 0; i < out->kernel_count; i++) {
         const json_t *k = json_array_get(kernels, i);
         const char *check = json_text(k, "check", NULL);
@@ -251,6 +263,18 @@ void study_shuffle(struct rng *rng, size_t *order, size_t count)
         order[i - 1] = order[k];
         order[k] = held;
     }
+}
+
+size_t study_draw_hidden(const struct study *study, struct rng *rng, struct study_shape *out)
+{
+    size_t count =
+        study->hidden_drawn < study->hidden_count ? study->hidden_drawn : study->hidden_count;
+    size_t *order = xcalloc(study->hidden_count + 1, sizeof *order);
+    study_shuffle(rng, order, study->hidden_count);
+    for (size_t i = 0; i < count; i++)
+        out[i] = study->hidden[order[i]];
+    free(order);
+    return count;
 }
 
 int study_seed(const struct study *study, struct rng *rng, struct err *e)

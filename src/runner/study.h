@@ -57,6 +57,7 @@ struct study_kernel {
     const char *object;
     const char *check; /* path of its check result, NULL: none needed (a baseline) */
     int threads;
+    const char *trick; /* how the runner itself spoils what the object computes, NULL: not at all */
 };
 struct study {
     const char *op;
@@ -67,6 +68,9 @@ struct study {
     size_t input_count; /* inputs come first */
     struct study_shape *shapes;
     size_t shape_count;
+    struct study_shape *hidden; /* a pool: which of them are tried is drawn, not declared */
+    size_t hidden_count;
+    size_t hidden_drawn;
     struct study_kernel *kernels;
     size_t kernel_count;
     const char *reference;
@@ -96,6 +100,9 @@ enum study_status study_admit(const struct study_shape *shape, const struct stud
 void study_shuffle(struct rng *rng, size_t *order, size_t count);
 /* The study's own seed or, where it names none, one drawn now: after the candidates are fixed. */
 int study_seed(const struct study *study, struct rng *rng, struct err *e);
+/* `count` shapes of the hidden pool, drawn without return; fewer when there are fewer. Returns how
+ * many; `out` has room for `hidden_drawn`. */
+size_t study_draw_hidden(const struct study *study, struct rng *rng, struct study_shape *out);
 /* How many blocks fit the budget when one takes `block_ns`. */
 size_t study_blocks(const struct study *study, double block_ns);
 

@@ -38,12 +38,13 @@ json() {
 measured() {
     project - <<'END'
 node { "out/guide", kind = "guide", write = "intent" }
-node { metrics "out/m.json", measures = true, sandbox = false, guide = "out/guide", inputs = { "bench.sh", "base" },
+node { metrics "out/m.json", measures = true, sandbox = false, guide = "out/guide", proofs = "out/invariant/tiny.json", inputs = { "bench.sh", "base" },
   run = { "sh", "bench.sh", "base", "out/m.json" } }
 node { traced "out/v.json", kind = "verdict", inputs = { "base", "verdict.100", "verdict.110", "out/m.json" },
   run = { "sh", "-c", "cat verdict.$(cat base) >out/v.json" } }
 target "x" { "out/m.json", "out/v.json" }
 END
+    law
     put bench.sh <<'END'
 awk -v seed="$(cat .git/seed)" -v base="$(cat "$1")" 'BEGIN {
     srand(seed)

@@ -170,7 +170,8 @@ test_what_measures_runs_alone() {
           node { "out/" .. name, inputs = { "busy" }, sandbox = false, run = { "./busy", name } }
         end
         node { "out/guide", kind = "guide", write = "intent" }
-        node { "out/d", inputs = { "busy" }, sandbox = false, measures = true, guide = "out/guide", run = { "./busy", "d" } }'
+        node { "out/d", inputs = { "busy" }, sandbox = false, measures = true, guide = "out/guide", proofs = "out/invariant/tiny.json", run = { "./busy", "d" } }'
+    law
     busy_script
     spak build -j4
     assert_exit 0

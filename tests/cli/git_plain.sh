@@ -8,10 +8,11 @@ set -eu
 history() {
     project - <<'END'
 node { "out/guide", kind = "guide", write = "intent" }
-node { metrics "out/m.json", measures = true, sandbox = false, guide = "out/guide", inputs = { "bench.sh", "base" },
+node { metrics "out/m.json", measures = true, sandbox = false, guide = "out/guide", proofs = "out/invariant/tiny.json", inputs = { "bench.sh", "base" },
   run = { "sh", "bench.sh", "base", "out/m.json" } }
 target "x" { "out/m.json" }
 END
+    law
     put bench.sh <<'END'
 awk -v seed="$(cat .git/seed)" -v base="$(cat "$1")" 'BEGIN {
     if (base == "broken") exit 1

@@ -26,6 +26,27 @@ project() {
     if [ "${1--}" = - ]; then cat >spakfile; else printf '%s\n' "$1" >spakfile; fi
 }
 
+# Declares a law that holds, for measurements to rest on; its proof is out/invariant/tiny.json.
+law() {
+    cat >>spakfile <<'END'
+use "invariant"
+invariant "tiny" {
+  asserts = "doubling is adding a number to itself",
+  sim = { "sh", "-c", [=[
+    while read -r case; do
+      x=${case##*:} x=${x%?}
+      lhs=$((2 * x))
+      [ "${2:-}" != plus_one ] || lhs=$((lhs + 1))
+      printf '{"lhs": %d, "rhs": %d}\n' "$lhs" "$((x + x))"
+    done
+  ]=], "sim" },
+  mutants = { { name = "plus_one", fault = "adds one" } },
+  cases = { { "x", int(-9, 9) } },
+  scope = { exhaustive = 19 },
+}
+END
+}
+
 # Writes a file (making its folder): put PATH TEXT, or the text on stdin.
 put() {
     mkdir -p "$(dirname "$1")"

@@ -11,6 +11,7 @@ use "study"
 study {}
 target "x" { "out/verdict/x.json", "out/metrics.json" }
 END
+    law
     put rules/study.lua <<'END'
 local hypothesis = [[{"name": "x", "predicts": "speedup(a, b) >= 2"}]]
 return {
@@ -20,7 +21,7 @@ return {
     node { traced "out/guide.md", kind = "guide", phase = "outer", write = "make it fast\n" }
     node { traced "out/hypothesis/x.json", kind = "hypothesis", phase = "outer", write = hypothesis }
     node {
-      "out/samples", measures = true, phase = "inner", guide = "out/guide.md", inputs = "out/hypothesis/x.json",
+      "out/samples", measures = true, phase = "inner", guide = "out/guide.md", proofs = "out/invariant/tiny.json", inputs = "out/hypothesis/x.json",
       run = { "clock", "samples", "out/samples" },
     }
     node { metrics "out/metrics.json", inputs = "out/samples", run = { "clock", "metrics", "out/metrics.json" } }
@@ -143,7 +144,7 @@ test_another_machine_is_not_comparable() {
     forge "$root" 's/^Spak-Machine: .*/Spak-Machine: epyc-9654-96c/'
     spak reproduce "$commit"
     assert_exit 2
-    assert_contains out ': NOT COMPARABLE' 'measured on epyc-9654-96c' '2 of 2 nodes bit-identical' 'machine epyc-9654-96c in the record'
+    assert_contains out ': NOT COMPARABLE' 'measured on epyc-9654-96c' '4 of 4 nodes bit-identical' 'machine epyc-9654-96c in the record'
     git notes --ref refs/notes/spak/verify show "$commit" | grep -q ' NOT-COMPARABLE out=2/2 '
 }
 
