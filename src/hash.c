@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define KEY_BLOCK_BYTES 64
+
 bool digest_equal(const struct digest *a, const struct digest *b)
 {
     return memcmp(a->bytes, b->bytes, DIGEST_BYTES) == 0;
@@ -85,6 +87,30 @@ void hash_final(struct hasher *h, struct digest *out)
 void hash_bytes(const void *bytes, size_t len, struct digest *out)
 {
     must(EVP_Digest(bytes, len, out->bytes, NULL, EVP_sha256(), NULL));
+}
+
+/* One of the two hashes of an HMAC. */
+static void hash_padded(const char *key, uint8_t pad, const void *bytes, size_t len,
+                        struct digest *out)
+{
+    uint8_t block[KEY_BLOCK_BYTES] = {0};
+    struct hasher h;
+
+    memcpy(block, key, strnlen(key, sizeof block));
+    for (size_t i = 0; i < sizeof block; i++)
+        block[i] ^= pad;
+    hash_init(&h);
+    hash_add(&h, block, sizeof block);
+    hash_add(&h, bytes, len);
+    hash_final(&h, out);
+}
+
+void hash_keyed(const char *key, const void *bytes, size_t len, struct digest *out)
+{
+    struct digest inner;
+
+    hash_padded(key, 0x36, bytes, len, &inner);
+    hash_padded(key, 0x5c, inner.bytes, sizeof inner.bytes, out);
 }
 
 int hash_file(const char *path, struct digest *out, struct err *e)

@@ -28,6 +28,8 @@ void hash_add(struct hasher *h, const void *bytes, size_t len);
 void hash_final(struct hasher *h, struct digest *out);
 
 void hash_bytes(const void *bytes, size_t len, struct digest *out);
+/* HMAC-SHA256 under a key of at most 64 bytes. */
+void hash_keyed(const char *key, const void *bytes, size_t len, struct digest *out);
 int hash_file(const char *path, struct digest *out, struct err *e);
 /* A folder: the digest of its listing. */
 int hash_tree(const char *path, struct digest *out, struct err *e);

@@ -78,16 +78,23 @@ struct cpu_checker {
  * wrong to `faults`, one a shape; `first`: stops at the first. */
 int cpu_try(struct cpu_checker *c, const struct study_kernel *kernel, bool first, json_t *faults,
             double *worst, struct err *e);
-/* Appends the line of a commitment for a kernel: its name and what its object is. */
-int cpu_commit(const struct study_kernel *kernel, struct buf *commitment, struct err *e);
 
-/* How the runner spoils a launch, for an admission: none of these may pass a check.
- * NULL-terminated.
- */
+/* A launch as the child sees it. */
+struct cpu_call {
+    candidate_fn *candidate; /* NULL: a reference without one, which answers element by element */
+    candidate_reference_at_fn *at;
+    const int64_t *dim;
+    void *const *buf;
+    const size_t *elements;
+    size_t inputs, count; /* inputs come first */
+    int threads;
+};
+/* What is done to a reference that is launched like a candidate, for an admission: nothing. */
+#define CPU_AS_IT_IS "as it is"
+/* How the runner spoils a launch: none of these may pass a check. NULL-terminated. */
 const char *const *cpu_tricks(void);
-/* A launch spoiled so; 0 or what the candidate returned. In the child. */
-int cpu_trick(const char *trick, candidate_fn *candidate, const int64_t *dim, void *const *buf,
-              const size_t *elements, size_t inputs, size_t count, int threads);
+/* A launch, spoiled so ("": a candidate's own); 0 or what the candidate returned. */
+int cpu_trick(const char *trick, const struct cpu_call *call);
 
 /* The multiply-add rate of this machine on `threads` cores, in GFLOP/s: the roofline that no
  * candidate can beat. */

@@ -1,5 +1,4 @@
 #include "cpu.h"
-#include "draw.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +28,7 @@ struct bench {
     struct rng rng;
     double peak_gflops[2]; /* one thread, all threads that any kernel uses */
     int threads;
-    char nonce[2 * DRAW_NONCE_BYTES + 1];
+    char nonce[STUDY_NONCE_DIGITS + 1];
     struct buf commitment;
     struct arena arena;
     struct contender *contenders;
@@ -160,11 +159,11 @@ static int draw(struct bench *b, struct err *e)
     const char *lease = getenv("SPAK_LEASE");
     buf_addf(&b->commitment, "lease %s\n", lease ? lease : "none");
     for (size_t i = 0; i < b->spec->kernel_count; i++)
-        if (cpu_commit(&b->spec->kernels[i], &b->commitment, e) < 0)
+        if (study_commit(&b->spec->kernels[i], &b->commitment, e) < 0)
             return -1;
-    if (draw_nonce(b->nonce, e) < 0)
+    if (study_nonce(b->nonce, e) < 0)
         return -1;
-    b->rng.state = draw_seed(b->nonce, buf_text(&b->commitment));
+    b->rng.state = study_draw(b->nonce, buf_text(&b->commitment));
     return 0;
 }
 

@@ -1,5 +1,4 @@
 #include "cpu.h"
-#include "draw.h"
 
 #include <dlfcn.h>
 #include <float.h>
@@ -156,21 +155,12 @@ int cpu_try(struct cpu_checker *c, const struct study_kernel *kernel, bool first
     return rc;
 }
 
-int cpu_commit(const struct study_kernel *kernel, struct buf *commitment, struct err *e)
-{
-    struct digest digest;
-    if (hash_file(kernel->object, &digest, e) < 0)
-        return -1;
-    draw_commit(commitment, "candidate", kernel->name, &digest);
-    return 0;
-}
-
 /* The inputs follow from the candidate: who changes a byte of it meets others. */
 static int seed_from(struct cpu_checker *c, const struct study_kernel *kernel, struct err *e)
 {
     struct buf commitment = {0};
-    int rc = cpu_commit(kernel, &commitment, e);
-    c->rng.state = draw_seed("", buf_text(&commitment));
+    int rc = study_commit(kernel, &commitment, e);
+    c->rng.state = study_draw("", buf_text(&commitment));
     buf_release(&commitment);
     return rc;
 }

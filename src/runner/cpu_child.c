@@ -237,18 +237,24 @@ int cpu_child_main(int argc, char **argv)
     for (size_t i = 0; i < count; i++)
         buf[i] = (i < inputs ? in : out) + offset[i];
     void *handle = dlopen(argv[ARG_OBJECT], RTLD_NOW | RTLD_LOCAL);
-    candidate_fn *candidate = NULL;
+    struct cpu_call call = {.dim = dim,
+                            .buf = buf,
+                            .elements = elements,
+                            .inputs = inputs,
+                            .count = count,
+                            .threads = threads};
     if (handle)
-        *(void **)&candidate = dlsym(handle, CANDIDATE_SYMBOL);
-    if (!candidate) {
+        *(void **)&call.candidate = dlsym(handle, CANDIDATE_SYMBOL);
+    /* A reference need not be a candidate as well; nobody else is let through without being one. */
+    if (handle && !call.candidate && *argv[ARG_TRICK])
+        *(void **)&call.at = dlsym(handle, CANDIDATE_AT_SYMBOL);
+    if (!call.candidate && !call.at) {
         dprintf(2, "%s\n", dlerror());
         say(1, SAY_UNLOADABLE);
         return 1;
     }
     say(1, SAY_READY);
     for (char said; read(0, &said, 1) == 1;)
-        say(1, cpu_trick(argv[ARG_TRICK], candidate, dim, buf, elements, inputs, count, threads)
-                   ? SAY_REFUSED
-                   : SAY_DONE);
+        say(1, cpu_trick(argv[ARG_TRICK], &call) == 0 ? SAY_DONE : SAY_REFUSED);
     return 0;
 }

@@ -277,6 +277,36 @@ size_t study_draw_hidden(const struct study *study, struct rng *rng, struct stud
     return count;
 }
 
+int study_nonce(char out[STUDY_NONCE_DIGITS + 1], struct err *e)
+{
+    struct digest fresh;
+    if (getrandom(fresh.bytes, sizeof fresh.bytes, 0) != (ssize_t)sizeof fresh.bytes)
+        return err_errno(e, ERR_os, "drawing a nonce");
+    digest_hex(&fresh, out);
+    return 0;
+}
+
+uint64_t study_draw(const char *nonce, const char *commitment)
+{
+    struct digest digest;
+    uint64_t seed = 0;
+    hash_keyed(nonce, commitment, strlen(commitment), &digest);
+    for (size_t i = 0; i < sizeof seed; i++)
+        seed = seed << 8 | digest.bytes[i];
+    return seed >> 11; /* what a double, and so a number in JSON, holds */
+}
+
+int study_commit(const struct study_kernel *kernel, struct buf *commitment, struct err *e)
+{
+    struct digest digest;
+    char hex[DIGEST_HEX_LEN + 1];
+    if (hash_file(kernel->object, &digest, e) < 0)
+        return -1;
+    digest_hex(&digest, hex);
+    buf_addf(commitment, "candidate %s %s\n", kernel->name, hex);
+    return 0;
+}
+
 int study_seed(const struct study *study, struct rng *rng, struct err *e)
 {
     rng->state = study->seed;

@@ -9,6 +9,7 @@
 #ifndef SPAK_RUNNER_STUDY_H
 #define SPAK_RUNNER_STUDY_H
 
+#include "hash.h"
 #include "json.h"
 
 #define STUDY_MAX_DIMS 16
@@ -98,6 +99,19 @@ enum study_status study_admit(const struct study_shape *shape, const struct stud
 
 /* 0 to count - 1 in random order. */
 void study_shuffle(struct rng *rng, size_t *order, size_t count);
+/* Seeds that nobody can choose. Who is judged by random inputs must not know them in time, and
+ * whoever doubts the judgement must be able to draw them again: so a seed is a keyed digest of a
+ * commitment, the lease and the candidates as they were, one line each. A check draws with the
+ * empty key: its inputs follow from the candidate and change with every byte of it. A measurement
+ * draws with a nonce that did not exist before the candidates were fixed, and that is published
+ * with it. */
+#define STUDY_NONCE_DIGITS (2 * DIGEST_BYTES)
+int study_nonce(char out[STUDY_NONCE_DIGITS + 1], struct err *e);
+/* A whole number that JSON keeps; `nonce` may be "". */
+uint64_t study_draw(const char *nonce, const char *commitment);
+/* Appends the line of a kernel to a commitment: its name and what its object is. */
+int study_commit(const struct study_kernel *kernel, struct buf *commitment, struct err *e);
+
 /* The study's own seed or, where it names none, one drawn now: after the candidates are fixed. */
 int study_seed(const struct study *study, struct rng *rng, struct err *e);
 /* `count` shapes of the hidden pool, drawn without return; fewer when there are fewer. Returns how

@@ -180,7 +180,7 @@ static void refuses_no_elements(void **state)
 
 static void refuses_no_kernels(void **state)
 {
-    refused(*state, "{" BUFFERS ", " SHAPES "}", "`kernels` is empty");
+    refused(*state, "{" BUFFERS ", " SHAPES "}", "`kernels` is no list");
 }
 
 static void refuses_no_threads(void **state)
