@@ -39,6 +39,7 @@ enum access {
 enum {
     ACCESS_READ = EXECUTE | READ_FILE | READ_DIR,
     ACCESS_DEVICE = READ_FILE | READ_DIR | WRITE_FILE | TRUNCATE | IOCTL_DEV,
+    ACCESS_NAME_THREADS = WRITE_FILE | TRUNCATE,
     ACCESS_WRITE = ACCESS_READ | WRITE_FILE | TRUNCATE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR |
                    MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_SYM | REFER,
     ACCESS_OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV,
@@ -70,7 +71,6 @@ struct sandbox {
     int ruleset_fd; /* -1: this kernel has no Landlock */
     uint64_t handled;
     bool filtered;
-    bool powers; /* root keeps all of its own */
     struct sock_fprog filter;
     uint64_t memory_bytes;
     uint64_t file_bytes;
@@ -224,6 +224,9 @@ static int allow_writes(const struct sandbox *sandbox, const char *const *paths,
     return 0;
 }
 
+/* CUDA's driver names its threads through /proc/self/task/N/comm and gives up where it may not.
+ * Which processes and threads there will be is not known beforehand, so it is all of /proc that
+ * the user may write. */
 static void allow_accelerators(const struct sandbox *sandbox)
 {
     DIR *dev = opendir("/dev");
@@ -239,6 +242,7 @@ static void allow_accelerators(const struct sandbox *sandbox)
         allow(sandbox, path, ACCESS_DEVICE);
     }
     closedir(dev);
+    allow(sandbox, "/proc", ACCESS_NAME_THREADS);
 }
 
 int sandbox_prepare_for(struct sandbox_kernel kernel, const struct sandbox_policy *policy,
@@ -250,7 +254,6 @@ int sandbox_prepare_for(struct sandbox_kernel kernel, const struct sandbox_polic
     sandbox->memory_bytes = policy->memory_bytes;
     sandbox->file_bytes = policy->file_bytes;
     sandbox->processes = policy->processes;
-    sandbox->powers = policy->devices;
     sandbox->filtered = kernel.filter;
     sandbox->filter = sandbox_filter(policy->network);
     if (create_ruleset(sandbox, kernel.landlock, policy->network, e) < 0)
@@ -319,8 +322,7 @@ int sandbox_apply(void *ctx)
 
     if (error)
         return error;
-    if (!sandbox->powers)
-        drop_capabilities();
+    drop_capabilities();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return errno;
     if (sandbox->ruleset_fd >= 0 &&

@@ -20,8 +20,8 @@
  * ranlib, strip, sed -i, mv, install, ln, lld, mold. Give it when the folder has no output of
  * another command and no source in it.
  *
- * Root loses, unless devices are asked for, the powers by which it could look into other processes
- * or reach the kernel and the network past the rules; those over files the rules bind.
+ * Root loses the powers by which it could look into other processes or reach the kernel and the
+ * network past the rules; those over files the rules bind.
  *
  * What no policy covers: stat, readlink and access tell whether any file exists; mode, owner and
  * times of a file may be changed by whom it belongs to; a unix socket in the file system may be
@@ -51,7 +51,7 @@ struct sandbox_policy {
     /* Folders whose names may be listed, with those below, but not read; may be NULL. */
     const char *const *list;
     bool network;
-    bool devices;          /* accelerators: /dev/nvidia*, /dev/dri, /dev/kfd */
+    bool devices;          /* accelerators: /dev/nvidia*, /dev/dri, /dev/kfd; writes to /proc */
     uint64_t memory_bytes; /* of address space */
     uint64_t file_bytes;
     uint64_t processes;

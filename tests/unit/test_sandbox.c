@@ -640,6 +640,17 @@ static void accelerators_are_hidden_unless_asked_for(void **state)
     assert_int_equal(code, 0);
 }
 
+/* What CUDA's driver does before anything else. */
+static void threads_are_named_where_devices_are(void **state)
+{
+    static const char naming[] = "echo spak >/proc/self/task/$$/comm";
+
+    (void)state;
+    NEEDS_LANDLOCK();
+    is_refused(naming, JOB(0));
+    succeeds(naming, JOB(.devices = true));
+}
+
 static void limits_hold(void **state)
 {
     int code;
@@ -1151,6 +1162,7 @@ int main(int argc, char **argv)
         IN_FOLDER(outsiders_are_neither_signalled_nor_traced),
         IN_FOLDER(accelerators_are_known_by_name),
         IN_FOLDER(accelerators_are_hidden_unless_asked_for),
+        IN_FOLDER(threads_are_named_where_devices_are),
         IN_FOLDER(limits_hold),
         IN_FOLDER(no_program_gains_privileges),
         IN_FOLDER(older_kernels_do_what_they_can),
