@@ -264,6 +264,25 @@ static void refuses_unknown_swizzles(void **state)
             "`swizzle`, `l2` or `oob`");
 }
 
+/* A kernel that is the best of several on every shape. */
+static void a_launch_may_name_what_it_runs(void **state)
+{
+    const struct plan_launch *l =
+        launch_of(*state, "{\"grid\": [1], \"block\": [1], \"object\": \"other.cubin\", \"entry\": "
+                          "\"f\", \"early\": true}");
+    assert_string_equal(l->object, "other.cubin");
+    assert_string_equal(l->entry, "f");
+    assert_true(l->early);
+}
+
+static void a_launch_runs_the_kernels_own_otherwise(void **state)
+{
+    const struct plan_launch *l = launch_of(*state, "{\"grid\": [1], \"block\": [1]}");
+    assert_string_equal(l->object, "k.cubin");
+    assert_string_equal(l->entry, "e");
+    assert_false(l->early);
+}
+
 static void refuses_missing_launches(void **state)
 {
     refused(*state, "null, null", "an entry for each shape");
@@ -291,6 +310,8 @@ int main(void)
         TEST(refuses_missing_strides),
         TEST(refuses_missing_box_sides),
         TEST(refuses_unknown_swizzles),
+        TEST(a_launch_may_name_what_it_runs),
+        TEST(a_launch_runs_the_kernels_own_otherwise),
         TEST(refuses_missing_launches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

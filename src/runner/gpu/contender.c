@@ -31,25 +31,42 @@ void contender_open(struct cuda *cuda, const struct study_kernel *kernel,
                     const struct plan_kernel *plan, struct contender *out)
 {
     *out = (struct contender){.kernel = kernel, .plan = plan, .cuda = cuda, .choice = -1};
-    if (plan->library)
-        return;
-    CUresult result = cuda->cuModuleLoad(&out->module, kernel->object);
+}
+
+static void unload(struct contender *c)
+{
+    if (c->module)
+        c->cuda->cuModuleUnload(c->module);
+    c->module = NULL;
+    c->object = NULL;
+}
+
+/* A module stays for as long as shapes run its object. */
+static void load(struct contender *c)
+{
+    struct cuda *cuda = c->cuda;
+    const char *object = c->launch->object, *entry = c->launch->entry;
+    CUresult result = CUDA_SUCCESS;
+    if (!c->object || strcmp(c->object, object) != 0) {
+        unload(c);
+        result = cuda->cuModuleLoad(&c->module, object);
+        c->object = result == CUDA_SUCCESS ? object : NULL;
+    }
     if (result != CUDA_SUCCESS) {
-        contender_refuse(out, STUDY_UNLOADABLE, "%s: the driver answers %s", kernel->object,
+        c->module = NULL;
+        contender_refuse(c, STUDY_UNLOADABLE, "%s: the driver answers %s", object,
                          cuda_error_name(cuda, result));
         return;
     }
-    result = cuda->cuModuleGetFunction(&out->function, out->module, plan->entry);
+    result = cuda->cuModuleGetFunction(&c->function, c->module, entry);
     if (result != CUDA_SUCCESS)
-        contender_refuse(out, STUDY_UNLOADABLE, "%s has no function called %s", kernel->object,
-                         plan->entry);
+        contender_refuse(c, STUDY_UNLOADABLE, "%s has no function called %s", object, entry);
 }
 
 void contender_close(struct contender *c)
 {
     contender_unbind(c);
-    if (c->module)
-        c->cuda->cuModuleUnload(c->module);
+    unload(c);
     free(c->why);
     free(c->version);
     *c = (struct contender){0};
@@ -100,6 +117,9 @@ static CUresult bind_set(struct contender *c, const struct study *study, const s
 static void bind_kernel(struct contender *c, const struct study *study, const struct sets *sets)
 {
     CUresult result = CUDA_SUCCESS;
+    load(c);
+    if (c->status != STUDY_PASS)
+        return;
     if (c->launch->shared_bytes > 0)
         result = c->cuda->cuFuncSetAttribute(c->function,
                                              CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
@@ -147,8 +167,8 @@ void contender_unbind(struct contender *c)
     c->call = NULL;
     c->params = NULL;
     arena_release(&c->arena);
-    /* A module that did not load stays so; all else is another matter on the next shape. */
-    if (c->status != STUDY_UNLOADABLE && c->status != STUDY_CRASHED && c->status != STUDY_HUNG)
+    /* What went wrong on one shape is another matter on the next. */
+    if (c->status != STUDY_CRASHED && c->status != STUDY_HUNG)
         c->status = STUDY_PASS;
 }
 
@@ -157,10 +177,20 @@ CUresult contender_launch(struct contender *c, size_t set)
     if (c->call)
         return library_of(c)->run(c->call, set) == 0 ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
     const struct plan_launch *l = c->launch;
-    CUlaunchAttribute cluster = {.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION};
-    cluster.value.clusterDim.x = l->cluster[0];
-    cluster.value.clusterDim.y = l->cluster[1];
-    cluster.value.clusterDim.z = l->cluster[2];
+    CUlaunchAttribute attributes[2];
+    unsigned count = 0;
+    if (l->cluster[0] * l->cluster[1] * l->cluster[2] > 1) {
+        CUlaunchAttribute *cluster = &attributes[count++];
+        *cluster = (CUlaunchAttribute){.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION};
+        cluster->value.clusterDim.x = l->cluster[0];
+        cluster->value.clusterDim.y = l->cluster[1];
+        cluster->value.clusterDim.z = l->cluster[2];
+    }
+    if (l->early) {
+        CUlaunchAttribute *early = &attributes[count++];
+        *early = (CUlaunchAttribute){.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION};
+        early->value.programmaticStreamSerializationAllowed = 1;
+    }
     CUlaunchConfig config = {.gridDimX = l->grid[0],
                              .gridDimY = l->grid[1],
                              .gridDimZ = l->grid[2],
@@ -169,8 +199,8 @@ CUresult contender_launch(struct contender *c, size_t set)
                              .blockDimZ = l->block[2],
                              .sharedMemBytes = l->shared_bytes,
                              .hStream = c->cuda->stream,
-                             .attrs = &cluster,
-                             .numAttrs = l->cluster[0] * l->cluster[1] * l->cluster[2] > 1};
+                             .attrs = attributes,
+                             .numAttrs = count};
     return c->cuda->cuLaunchKernelEx(&config, c->function, c->params[set], NULL);
 }
 

@@ -18,6 +18,7 @@ struct contender {
     const struct plan_kernel *plan;
     struct cuda *cuda;
     CUmodule module;
+    const char *object; /* that the module was loaded from */
     CUfunction function;
     const struct plan_launch *launch; /* of the shape it is bound to */
     struct arena arena;

@@ -210,7 +210,23 @@ static int read_launch(const json_t *value, const struct where *at, const struct
     if (shared < 0 || shared > 1 << 20)
         return wrong(at, e, "`smem` is a number of bytes");
     out->shared_bytes = (unsigned)shared;
+    out->early = json_is_true(json_object_get(value, "early"));
     return read_args(json_object_get(value, "args"), at, study, arena, out, e);
+}
+
+/* What a shape runs: the launch's own words, else the kernel's. */
+static int read_function(const json_t *launch, const json_t *kernel, const struct where *at,
+                         struct arena *arena, struct plan_launch *out, struct err *e)
+{
+    const char *object = json_text(launch, "object", json_text(kernel, "object", ""));
+    const char *entry = json_text(launch, "entry", json_text(kernel, "entry", ""));
+    if (!out->present || out->library)
+        return 0;
+    if (object[0] == '\0' || entry[0] == '\0')
+        return wrong(at, e, "it needs an `object` and an `entry`, or to be a `library`");
+    out->object = arena_strdup(arena, object);
+    out->entry = arena_strdup(arena, entry);
+    return 0;
 }
 
 static int read_kernel(const json_t *value, const char *path, struct arena *arena,
@@ -219,20 +235,16 @@ static int read_kernel(const json_t *value, const char *path, struct arena *aren
 {
     const json_t *launches = json_object_get(value, "launch");
     const char *library = json_text(value, "library", NULL);
-    const char *entry = json_text(value, "entry", NULL);
-    if (!library && (!entry || kernel->object[0] == '\0'))
-        return study_bad(e, path, "kernel `%s` needs `object` and `entry`, or a `library`",
-                         kernel->name);
     if (json_array_size(launches) != study->shape_count)
         return study_bad(e, path, "kernel `%s`: `launch` has an entry for each shape, or null",
                          kernel->name);
     out->library = library ? arena_strdup(arena, library) : NULL;
-    out->entry = entry ? arena_strdup(arena, entry) : NULL;
     out->launches = arena_alloc(arena, study->shape_count * sizeof *out->launches);
     for (size_t i = 0; i < study->shape_count; i++) {
         struct where at = {path, kernel->name, study->shapes[i].name};
-        if (read_launch(json_array_get(launches, i), &at, study, arena, library != NULL,
-                        &out->launches[i], e) < 0)
+        const json_t *launch = json_array_get(launches, i);
+        if (read_launch(launch, &at, study, arena, library != NULL, &out->launches[i], e) < 0 ||
+            read_function(launch, value, &at, arena, &out->launches[i], e) < 0)
             return -1;
     }
     return 0;

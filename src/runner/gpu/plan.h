@@ -34,16 +34,18 @@ struct plan_arg {
 };
 
 struct plan_launch {
-    bool present; /* false: not for this shape */
+    bool present;       /* false: not for this shape */
+    const char *object; /* the cubin and the function in it that this shape runs */
+    const char *entry;
     unsigned grid[3], block[3], cluster[3];
     unsigned shared_bytes;
+    bool early; /* its blocks may start before the launch before it has ended, and wait inside */
     struct plan_arg *args;
     size_t arg_count;
     const json_t *library; /* the named values of a library baseline, borrowed from the document */
 };
 
 struct plan_kernel {
-    const char *entry;            /* the function in the object, NULL: a library baseline */
     const char *library;          /* NULL: a candidate */
     struct plan_launch *launches; /* one for each shape */
 };
