@@ -1,6 +1,6 @@
 -- A prediction is a comparison of one measured quantity with a number:
 --     speedup(fused, naive) >= 5          geometric mean over the shapes that both ran
---     speedup(fused, naive, s2048) >= 5   on one shape
+--     speedup(fused, naive, s2048) >= 5   on one shape, or over those that are named
 --     gflops(threaded, s2048) >= 100
 local predict = {}
 
@@ -25,13 +25,14 @@ function predict.parse(text)
     names[#names + 1] = name
   end
   local need = quantity == "speedup" and 2 or 1
-  if #names < need or #names > need + 1 then
-    return nil, "`" .. quantity .. "` takes " .. need .. " kernel names, and a shape if it is about one shape"
+  if #names < need then
+    return nil, "`" .. quantity .. "` takes " .. need .. " kernel names, and shapes if it is not about all"
   end
   if not tonumber(value) then
     return nil, "`" .. value .. "` is not a number"
   end
-  return { quantity = quantity, names = names, operator = operator, value = tonumber(value), shape = names[need + 1] }
+  local shapes = table.move(names, need + 1, #names, 1, {})
+  return { quantity = quantity, names = names, operator = operator, value = tonumber(value), shapes = #shapes > 0 and shapes or nil }
 end
 
 -- "validated" when the whole interval satisfies the comparison, "falsified" when none of it does.

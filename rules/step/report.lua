@@ -50,13 +50,15 @@ local function variant_rows(study, bench)
   end
   for _, shape in ipairs(bench.shapes) do
     for _, kernel in ipairs(study.kernels) do
-      local g = samples.gflops(bench, shape.name, kernel.name)
-      local row = { shape.name, kernel.name, tostring(kernel.threads), g and interval(g) or kernel_state(shape, kernel.name) }
+      local g, state = samples.gflops(bench, shape.name, kernel.name), kernel_state(shape, kernel.name)
+      local row = { shape.name, kernel.name, tostring(kernel.threads), g and interval(g) or state }
       for _, base in ipairs(study.baselines) do
         local s = kernel.name ~= base and samples.speedup(bench, shape.name, kernel.name, base)
         row[#row + 1] = s and interval(s, " x") or "-"
       end
-      rows[#rows + 1] = row
+      if state ~= "UNMEASURED" then -- the study leaves it out on this shape
+        rows[#rows + 1] = row
+      end
     end
   end
   return rows

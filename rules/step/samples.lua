@@ -59,12 +59,18 @@ function samples.geomean(intervals)
   }
 end
 
-local function over_shapes(bench, measure)
-  local all = {}
-  for _, s in ipairs(bench.shapes) do
-    local one = measure(s.name)
+-- Over all shapes that were measured, or over `wanted`, each of which has to be.
+local function over_shapes(bench, measure, wanted)
+  local all, names = {}, wanted or {}
+  for i = 1, wanted and 0 or #bench.shapes do
+    names[i] = bench.shapes[i].name
+  end
+  for _, name in ipairs(names) do
+    local one = measure(name)
     if one then
       all[#all + 1] = one
+    elseif wanted then
+      return nil
     end
   end
   return samples.geomean(all)
@@ -79,10 +85,7 @@ function samples.quantity(bench, parsed)
     end
     return samples.gflops(bench, shape, a)
   end
-  if parsed.shape then
-    return measure(parsed.shape)
-  end
-  return over_shapes(bench, measure)
+  return over_shapes(bench, measure, parsed.shapes)
 end
 
 -- The width of the A/A control: what two copies of the same kernel differ by.
