@@ -74,7 +74,7 @@ local function measure(arg, op, kernels, stem)
   for i, kernel in ipairs(kernels) do
     entries[i] = spec.entry(kernel, arg.shapes)
     entries[i].check = not kernel.library and kernel.check or nil
-    inputs[#inputs + 1] = kernel.object
+    inputs[#inputs + 1] = kernel.objects or kernel.object
     inputs[#inputs + 1] = kernel.check
   end
   local guide = shared "guides"[arg.guide]

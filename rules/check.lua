@@ -17,7 +17,7 @@ local function check_kernel(op, shapes, kernel, timeout)
     kind = "check",
     doc = ("%s against the reference of %s"):format(kernel.name, op.name),
     run = { spec.runner(op), "check", stem .. ".spec.json", "--out", stem .. ".json" },
-    inputs = { stem .. ".spec.json", kernel.object, op.reference },
+    inputs = { stem .. ".spec.json", kernel.objects or kernel.object, op.reference },
     order_only = op.admission,
     env = variables,
     reads = folders,
@@ -77,7 +77,11 @@ local function make(arg)
   local op = spec.op(arg.name)
   hidden_pool(op, arg)
   admit(op, arg)
-  for _, kernel in ipairs(shared "kernels"[arg.name]) do
+  local kernels = {}
+  for i, name in ipairs(arg.kernels) do
+    kernels[i] = spec.kernel(arg.name, name)
+  end
+  for _, kernel in ipairs(#kernels > 0 and kernels or shared "kernels"[arg.name]) do
     if kernel.object then
       check_kernel(op, arg.shapes, kernel, arg.timeout)
     end
@@ -86,7 +90,7 @@ end
 
 return {
   name = "check",
-  doc = "Checks every kernel declared so far for a study, in a child process that holds nothing of the checker: fresh inputs of four distributions, poisoned "
+  doc = "Checks the kernels of a study, in a child process that holds nothing of the checker: fresh inputs of four distributions, poisoned "
     .. "outputs, each element against the reference. The nodes are called check/OP/VARIANT. Before that the study itself is tried (admission/OP): kernels that do "
     .. "nothing, write zeros, a constant, a copy, half or old results, and references without one operation must fail, and every input must matter.",
   shape = {
@@ -95,6 +99,7 @@ return {
     shapes = { type = "list", required = true, doc = "{ \"name\", B = 1, ... }; exact = true: whole numbers must come out exactly" },
     hidden = { type = "function", doc = "pick (a function of the lowest and the highest whole number) to a shape: what is tried beside the declared ones" },
     drawn = { type = "integer", default = 2, doc = "how many hidden shapes a candidate meets" },
+    kernels = { type = "strings", default = {}, doc = "the variants to check; without it, every one that is declared so far" },
     timeout = { type = "number", default = 60, doc = "seconds a launch may take" },
   },
   example = [[

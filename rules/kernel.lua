@@ -14,6 +14,17 @@ local function check_freedoms(arg)
   end
 end
 
+-- What the variant sets, and what its op decides for all of them.
+local function with_op(set, decided)
+  local all = {}
+  for _, values in ipairs { decided, set } do
+    for name, value in pairs(values) do
+      all[name] = value
+    end
+  end
+  return all
+end
+
 -- A C source becomes a shared object, a CUDA source a cubin.
 local function compile(arg)
   if path.ext(arg.source) == ".cu" then
@@ -38,11 +49,39 @@ local function compile(arg)
   return object
 end
 
+-- One kernel that is the best of several on every shape: each launch runs the object of the variant that is chosen for its shape.
+local function choose(arg, list)
+  if #arg.among == 0 then
+    fail("`chooses` needs the variants it may choose, `among`", { field = "chooses", hint = 'among = { "wide", "small" }' })
+  end
+  local objects = {}
+  for i, name in ipairs(arg.among) do
+    if not list[name] or not list[name].launch then
+      fail(("no variant that is launched is called \"%s\""):format(name), { code = "unknown_name", word = name, hint = "declare a variant before who chooses it" })
+    end
+    objects[i] = list[name].object
+  end
+  local function launch(shape)
+    local name = arg.chooses(shape)
+    local variant = name and list[name]
+    if not variant then
+      return nil
+    end
+    local plan = variant.launch(shape, variant.set)
+    if plan then
+      plan.object, plan.entry = variant.object, variant.entry
+    end
+    return plan
+  end
+  return launch, objects
+end
+
 local function make(arg)
   local study, short = arg.name:match "^([^/]+)/([^/]+)$"
   if not study or not shared "ops"[study] then
     fail(("\"%s\" does not begin with the name of an op"):format(arg.name), { word = arg.name, hint = "call it OP/VARIANT, and declare the op before" })
   end
+  arg.set = arg.source and with_op(arg.set, shared "ops"[study].set) or arg.set
   check_freedoms(arg)
   local list, object = shared "kernels"[study], nil
   if arg.source then
@@ -54,6 +93,10 @@ local function make(arg)
     name = short, object = object, threads = arg.threads, library = arg.library or arg.calls ~= nil, library_name = arg.calls, doc = arg.doc,
     entry = arg.entry, launch = arg.launch, set = arg.set,
   }
+  if arg.chooses then
+    entry.launch, entry.objects = choose(arg, list)
+    entry.object = entry.objects[1]
+  end
   list[#list + 1] = entry
   list[short] = entry
 end
@@ -70,6 +113,8 @@ return {
     entry = { type = "string", doc = "the name of a CUDA kernel's entry" },
     launch = { type = "function", doc = "shape and values to { grid, block, cluster, smem, args }, or nothing where it does not run" },
     spills = { type = "boolean", default = false, doc = "spilled registers are no error" },
+    chooses = { type = "function", doc = "instead of a source: shape to the name of the variant that runs it, or nothing; its object and its launch are taken" },
+    among = { type = "strings", default = {}, doc = "the variants that `chooses` may name" },
     same_as = { type = "string", doc = "instead of a source: the variant whose object it shares, with other threads" },
     guide = { type = "string", doc = "the guide it follows" },
     threads = { type = "integer", default = 1, doc = "how many threads it may use" },

@@ -5,7 +5,7 @@ use "cc" "cubin"
 local function compile_reference(arg)
   if arg.device == "gpu" then
     local reference = ("out/kernel/%s/reference.cubin"):format(arg.name)
-    cubin { reference, source = arg.reference, headers = { "kernels/device" } }
+    cubin { reference, source = arg.reference, headers = { "kernels/device" }, set = arg.set }
     return reference
   end
   local reference = ("out/kernel/%s/reference.so"):format(arg.name)
@@ -38,7 +38,7 @@ local function make(arg)
   local reference = compile_reference(arg)
   shared "ops"[arg.name] = {
     name = arg.name, title = arg.title, dims = arg.dims, buffers = arg.buffers, flops = arg.flops, bytes = arg.bytes,
-    reference = reference, bound = arg.bound, device = arg.device, wrong = compile_wrong(arg),
+    reference = reference, bound = arg.bound, device = arg.device, wrong = compile_wrong(arg), set = arg.set,
   }
   shared "kernels"[arg.name] = {}
 end
@@ -58,6 +58,7 @@ return {
     device = { type = "string", one_of = { "cpu", "gpu" }, default = "cpu", doc = "what its candidates run on" },
     reference = { type = "path", required = true, doc = "C or CUDA source that exports reference_at, as in the example" },
     without = { type = "strings", default = {}, doc = "operations that the reference leaves out when compiled with WITHOUT=NAME; the check has to notice each" },
+    set = { type = "table", default = {}, doc = "freedoms of the guide that the op itself decides: macros of its reference and of all its kernels, on a GPU" },
     bound = { type = "number", required = true, doc = "allowed error of an element, as a multiple of the reference's own scale for it" },
   },
   example = [[
