@@ -7,7 +7,8 @@ and waits, before the buffer is used again, until all but the youngest groups ha
 wait counts the groups of the thread that asks, and of no other. The copy reads at any time until
 then. All interleavings are walked, up to the first hazard. Sides: whether a copy met bytes that no
 fence had handed over, and every outcome in global memory; none, and what was written. Source: cp.async.bulk
-groups and fence.proxy.async of PTX; two of the mutants are faults of published kernels.
+groups and fence.proxy.async of PTX. Two of the mutants are faults of published kernels (`no_fence`,
+`another_waits`), and one was in this project's own (`counted_anew`).
 """
 import law
 from law import fault
@@ -19,6 +20,7 @@ class Staging:
 
     def __init__(self, case):
         self.warps, self.buffers, self.chunks = case["warps"], case["buffers"], case["chunks"]
+        self.across = case["across"]
         self.hazards = set()
 
     def program(self, warp):
@@ -60,7 +62,7 @@ class Staging:
         pcs, waiting, buffers, started, unread, memory = state
         if unread:  # groups are read in any order that their copies finish in
             for at, chunk in enumerate(unread):
-                parts = buffers[chunk % self.buffers]
+                parts = buffers[self.place(chunk)]
                 if not all(fenced for _, fenced in parts):
                     self.hazards.add("copied bytes that no fence handed over")
                 rest = unread[:at] + unread[at + 1:]
@@ -87,8 +89,12 @@ class Staging:
             elif warp != 0 or all(chunk >= started - n for chunk in unread):
                 yield ahead, waiting, buffers, started, unread, memory
 
+    def place(self, chunk):
+        count = chunk % self.across if fault("counted_anew") else chunk
+        return count % self.buffers
+
     def write(self, buffers, chunk, warp, part):
-        at = chunk % self.buffers
+        at = self.place(chunk)
         return put(buffers, at, put(buffers[at], warp, part))
 
 
