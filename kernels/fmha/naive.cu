@@ -1,12 +1,12 @@
-/* naive.cu: attention forward, row by row, with the scores in global memory. Two-byte floats, fp32
- * state. Q and O [B, Sq, Hq, D], K and V [B, Skv, Hkv, D], LSE [B, Hq, Sq].
+/* naive.cu: attention forward, row by row, with a whole row of scores at once. Two-byte floats,
+ * fp32 state. Q and O [B, Sq, Hq, D], K and V [B, Skv, Hkv, D], LSE [B, Hq, Sq].
  *
  * The first step: scores, softmax and weighted sum are three passes, and what passes between them
- * lies in `work`, a row of Skv floats a block. A block takes one query after the other.
+ * lies in a row of Skv floats of shared memory. A block takes one query after the other, and every
+ * query reads all its keys and values again.
  *
- * Launch: grid = any number of blocks, block = 256, static shared memory; arguments q, k, v, o,
- * struct Params, work [blocks, Skv] fp32. -DD, -DCAUSAL. Legal for every shape with D 64, 128 or
- * 256. */
+ * Launch: grid = any number of blocks, block = 256, shared memory = 4 Skv; arguments q, k, v, o,
+ * struct Params. -DD, -DCAUSAL. Legal with D 64, 128 or 256 and Skv up to 56,000. */
 #include "../device/element.cuh"
 #include "../device/softmax.cuh"
 
@@ -40,11 +40,10 @@ template <typename function> __device__ float block_fold(float x, function join)
 
 extern "C" __global__ __launch_bounds__(THREADS) void fmha(const element *q, const element *k,
                                                            const element *v, element *o,
-                                                           const __grid_constant__ Params p,
-                                                           float *work)
+                                                           const __grid_constant__ Params p)
 {
     __shared__ float query[D], part[PARTS][D];
-    float *score = work + (size_t)blockIdx.x * p.len_kv;
+    extern __shared__ float score[];
     long long rows = (long long)p.batch * p.len_q * p.heads_q;
     size_t key_stride = (size_t)p.heads_kv * D;
     for (long long index = blockIdx.x; index < rows; index += gridDim.x) {

@@ -6,11 +6,13 @@
  * through a ring by bulk tensor copies. Each consumer warpgroup owns 64 rows: it issues the next
  * tile's scores before the last tile's product with V, and takes the softmax while that product
  * runs. With PINGPONG two consumers take turns, so that one's exponentials hide under the other's
- * products. Weights stay in registers as the left operand.
+ * products. Without OVERLAP a consumer waits for each of its products, and only the others cover
+ * its softmax: it then holds one tile of scores and no second one of weights, which leaves
+ * registers for more consumers. Weights stay in registers as the left operand.
  *
- * Freedoms: BLOCK_N, STAGES, CONSUMERS, PINGPONG, QUERY_BUFFERS; design choices: LAZY (rescale only
- * when the maximum has grown by more than eight in log2 units; exact after the final division),
- * POLYNOMIAL (so many of eight exponentials on the multiply-add units). */
+ * Freedoms: BLOCK_N, STAGES, CONSUMERS, PINGPONG, QUERY_BUFFERS; design choices: OVERLAP, LAZY
+ * (rescale only when the maximum has grown by more than eight in log2 units; exact after the final
+ * division), POLYNOMIAL (so many of eight exponentials on the multiply-add units). */
 #include "../device/element.cuh"
 #include "../device/hopper.cuh"
 #include "../device/wgmma.cuh"
@@ -42,13 +44,17 @@
 #ifndef POLYNOMIAL
 #define POLYNOMIAL 0
 #endif
+#ifndef OVERLAP
+#define OVERLAP 1
+#endif
 #define BLOCK_M (64 * CONSUMERS)
 #define THREADS ((CONSUMERS + 1) * WARPGROUP)
 #define HALVES (D / SWIZZLE_COLUMNS)
 #define NEG_INF (-__int_as_float(0x7f800000))
 
 static_assert(D % 64 == 0 && D <= 256, "heads are whole swizzle rows wide");
-static_assert(!PINGPONG || CONSUMERS == 2, "two take turns");
+static_assert(!PINGPONG || (CONSUMERS == 2 && OVERLAP), "two take turns");
+static_assert(CONSUMERS >= 2 && CONSUMERS <= 4, "registers are shared out for so many");
 static_assert(QUERY_BUFFERS == 1 || QUERY_BUFFERS == 2, "a finished tile frees the other buffer");
 
 struct alignas(1024) stage_memory {
@@ -176,7 +182,7 @@ extern "C" __global__ __launch_bounds__(THREADS,
     int tiles = tiles_m * p.batch * p.heads_q;
 
     if (group == 0) {
-        registers_release<CONSUMERS == 2 ? 24 : 32>();
+        registers_release<CONSUMERS == 3 ? 32 : 24>();
         if (threadIdx.x == 0) {
             int stage = 0, qb = 0;
             uint32_t phase = 1, q_phase = 1;
@@ -217,7 +223,7 @@ extern "C" __global__ __launch_bounds__(THREADS,
         }
         return;
     }
-    registers_take<CONSUMERS == 2 ? 240 : 160>();
+    registers_take<CONSUMERS == 2 ? 240 : CONSUMERS == 3 ? 160 : 112>();
     int me = group - 1;
     int k_stage = 0, v_stage = 0, qb = 0;
     uint32_t k_phase = 0, v_phase = 0, q_phase = 0;
@@ -336,19 +342,40 @@ extern "C" __global__ __launch_bounds__(THREADS,
                 P[i] = pair(S[2 * i], S[2 * i + 1]);
         };
 
-        if (t.count > 0) {
+        /* Once the last tile's store was read its buffer is free; that is under way while the first
+         * product is. */
+        auto release_stored = [&]() {
+            if (QUERY_BUFFERS > 1 && stored && lane == 0) {
+                copy_store_wait_read<0>();
+                barrier_arrive(&s.q_empty[qb ^ 1]);
+            }
+        };
+
+        if (!OVERLAP && t.count > 0) {
+            for (int j = t.count - 1; j >= 0; j--) {
+                barrier_wait(&s.k_full[k_stage], k_phase);
+                issue_qk();
+                if (j == t.count - 1)
+                    release_stored();
+                product_wait<0>();
+                release_k();
+                mask(j);
+                softmax();
+                rescale();
+                convert();
+                barrier_wait(&s.v_full[v_stage], v_phase);
+                issue_pv();
+                product_wait<0>();
+                release_v();
+            }
+        } else if (t.count > 0) {
             barrier_wait(&s.k_full[k_stage], k_phase);
             if (PINGPONG)
                 named_sync(2 + me, 256);
             issue_qk();
             if (PINGPONG)
                 named_arrive(2 + (me ^ 1), 256);
-            if (QUERY_BUFFERS > 1 && stored && lane == 0) {
-                /* The last tile's store was read while this product was on its way: its buffer is
-                 * free. */
-                copy_store_wait_read<0>();
-                barrier_arrive(&s.q_empty[qb ^ 1]);
-            }
+            release_stored();
             product_wait<0>();
             release_k();
             mask(t.count - 1);
@@ -376,9 +403,8 @@ extern "C" __global__ __launch_bounds__(THREADS,
             issue_pv();
             product_wait<0>();
             release_v();
-        } else if (QUERY_BUFFERS > 1 && stored && lane == 0) {
-            copy_store_wait_read<0>();
-            barrier_arrive(&s.q_empty[qb ^ 1]);
+        } else {
+            release_stored();
         }
 
 #pragma unroll

@@ -5,7 +5,7 @@
  * straight from shared memory; only weights pass through registers. There is one buffer for K and
  * one for V: the next K is fetched under the softmax and the product with V, the next V under the
  * product with K. Products and exponentials of a block do not overlap; two blocks on a
- * multiprocessor hide some of each other's.
+ * multiprocessor hide some of each other's. Under a causal mask blocks of long rows come first.
  *
  * Launch: grid = (ceil(Sq / 64), Hq, B), block = 128, shared memory = (64 + 2 BLOCK_N) D * 2 + 24
  * rounded up to 1024; arguments maps of q (box 64 x 1 x 64 x 1), k and v (box 64 x 1 x BLOCK_N x 1)
@@ -50,7 +50,8 @@ extern "C" __global__ __launch_bounds__(WARPGROUP) void fmha(
 {
     extern __shared__ __align__(1024) uint8_t raw[];
     tile_memory &s = *(tile_memory *)raw;
-    int first = blockIdx.x * BLOCK_M, head = blockIdx.y, batch = blockIdx.z;
+    int first = (CAUSAL ? gridDim.x - 1 - blockIdx.x : blockIdx.x) * BLOCK_M, head = blockIdx.y,
+        batch = blockIdx.z;
     int head_kv = head / (p.heads_q / p.heads_kv), shift = p.len_kv - p.len_q;
     int l = threadIdx.x % 32, row = first + threadIdx.x / 32 * 16 + l / 4;
     int tiles = (keys_seen<CAUSAL>(p, first, BLOCK_M) + BLOCK_N - 1) / BLOCK_N;

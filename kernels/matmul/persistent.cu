@@ -16,7 +16,8 @@
  * Legal where rows of A and B are a multiple of 16 bytes apart. STORE_BY_COPY needs the same of C;
  * without it each thread writes its own elements, or with COALESCE a warp writes whole rows of 64
  * that it has gathered in shared memory. B_ROW_MAJOR: B is [K, N], whose tiles are read across
- * K. */
+ * K. EARLY: launched so that blocks may start before the launch before has ended; they make their
+ * barriers ready, fetch their first slices into the cache, and wait for that end. */
 #include "../device/element.cuh"
 #include "../device/hopper.cuh"
 #include "../device/wgmma.cuh"
@@ -48,6 +49,9 @@
 #ifndef B_ROW_MAJOR
 #define B_ROW_MAJOR 0
 #endif
+#ifndef EARLY
+#define EARLY 0
+#endif
 #define BLOCK_K SWIZZLE_COLUMNS
 #define THREADS ((CONSUMERS + 1) * WARPGROUP)
 #define ROWS (BLOCK_M / CONSUMERS) /* of one consumer */
@@ -59,6 +63,7 @@ static_assert(STAGES >= 2, "one slice is held while the next is multiplied");
 static_assert(ROWS % 64 == 0, "a consumer owns whole products of 64 rows");
 static_assert(BLOCK_N % ((B_ROW_MAJOR ? 64 : 8) * CLUSTER) == 0, "blocks share whole boxes of B");
 static_assert(!STORE_BY_COPY || !COALESCE, "C leaves in one way");
+static_assert(!EARLY || (CLUSTER == 1 && !B_ROW_MAJOR), "a block fetches whole boxes of its own");
 
 struct alignas(1024) stage_memory {
     element a[STAGES][BLOCK_M * BLOCK_K];
@@ -147,6 +152,17 @@ __device__ __forceinline__ void load_stage(stage_memory &s, const ring &r, const
     load_b(s, r.stage, map_b, k * BLOCK_K, column, rank);
 }
 
+/* The first stages of the first tile, into the cache that all blocks share: what the launch before
+ * still writes there is written in the cache. */
+__device__ __forceinline__ void fetch_ahead(const CUtensorMap *map_a, const CUtensorMap *map_b,
+                                            tile t, int steps)
+{
+    for (int k = 0; k < min(STAGES, steps); k++) {
+        copy_prefetch(map_a, k * BLOCK_K, t.row * BLOCK_M);
+        copy_prefetch(map_b, k * BLOCK_K, t.column * BLOCK_N);
+    }
+}
+
 /* Sixteen steps along K of a tile of B. Across K, groups of 64 columns lie one box apart. */
 __device__ __forceinline__ uint64_t operand_b(const element *b, int kk)
 {
@@ -179,7 +195,7 @@ __device__ __forceinline__ void store_tile(stage_memory &s, const CUtensorMap *m
     for (int m = 0; m < PRODUCTS; m++)
 #pragma unroll
         for (int n = 0; n < BLOCK_N / STORE_COLUMNS; n++) {
-            element *staging = s.c[consumer][n & 1];
+            element *staging = s.c[consumer][(m * (BLOCK_N / STORE_COLUMNS) + n) & 1];
             if (lane == 0)
                 copy_store_wait_read<1>();
             named_sync(consumer + 1, WARPGROUP);
@@ -279,6 +295,12 @@ extern "C" __global__ __launch_bounds__(THREADS,
         tiles_n = (N + BLOCK_N - 1) / BLOCK_N;
     int tiles = tiles_m * tiles_n, stride = gridDim.x / CLUSTER,
         steps = (K + BLOCK_K - 1) / BLOCK_K;
+    if (EARLY) {
+        launch_dependents();
+        if (threadIdx.x == 0)
+            fetch_ahead(&map_a, &map_b, tile_of(blockIdx.x, tiles_m, tiles_n), steps);
+        launch_await();
+    }
 
     if (role == CONSUMERS) {
         registers_release<40>();
