@@ -217,6 +217,18 @@ static int open_gate(struct session *s, struct err *e)
     return 0;
 }
 
+/* All that is lost is what needs not be built; the file stays, for whoever wants to know. */
+static int heal_state(struct session *s, struct err *e)
+{
+    err_move(&s->warning, e);
+    if (store_set_aside(s->state_dir, e) < 0)
+        return -1;
+    err_hint(&s->warning, "it is kept as %s/state.mdb.damaged; everything is built once more",
+             s->state_dir);
+    s->store = store_open(s->state_dir, e);
+    return s->store ? 0 : -1;
+}
+
 static int open_state(struct session *s, const struct session_options *o, struct err *e)
 {
     if (os_mkdirs(s->state_dir, e) < 0 || (o->lock && lock_out(s, o, e) < 0))
@@ -224,6 +236,8 @@ static int open_state(struct session *s, const struct session_options *o, struct
     s->cache = hash_cache_open(arena_printf(s->arena, "%s/stat", s->state_dir));
     s->script_options.cache = s->cache;
     s->store = store_open(s->state_dir, e);
+    if (!s->store && o->lock && e->code == ERR_X101 && heal_state(s, e) < 0)
+        return -1;
     return s->store && open_gate(s, e) == 0 ? make_stamp(s, e) : -1;
 }
 
@@ -304,6 +318,7 @@ int session_close(struct session *s, struct err *e)
         hash_cache_close(s->cache);
     }
     strs_release(&s->params);
+    err_release(&s->warning);
     if (s->lock_fd >= 0 && ftruncate(s->lock_fd, 0) < 0 && rc == 0 && !e->set)
         rc = err_errno(e, ERR_M101, "cannot write the lock");
     os_unlock(&s->lock_fd);

@@ -17,7 +17,7 @@ struct session_options {
     const char *file;          /* -f, NULL: the nearest spakfile here or above */
     const char *const *params; /* "name=value", NULL-terminated; NULL: none */
     const char *verb;          /* for the message of whoever waits */
-    bool lock;                 /* this verb writes below out/: one at a time */
+    bool lock; /* this verb writes below out/: one at a time; a damaged state is healed */
     /* Called before waiting for another spak: "spak build (process 123)". May be NULL. */
     void (*waiting)(void *ctx, const char *who);
     void *waiting_ctx;
@@ -42,6 +42,7 @@ struct session {
     size_t evaluations;
     int64_t open_ns, load_ns; /* how long the stages took */
     int lock_fd;
+    struct err warning; /* a damaged state that was set aside */
 };
 
 int session_open(struct session *s, const struct session_options *o, struct arena *arena,

@@ -34,7 +34,10 @@ static int damaged_state(const struct store *s, const char *what, struct err *e)
 {
     err_set(e, ERR_X101, "%s/state.mdb is damaged: %s", s->dir, what);
     return err_hint(
-        e, "remove %s/state.mdb: everything is built once more, and nothing else is lost", s->dir);
+        e,
+        "remove %s/state.mdb, or let `spak build` set it aside: everything is built once more, "
+        "and nothing else is lost",
+        s->dir);
 }
 
 static int fail(const struct store *s, const char *verb, int rc, struct err *e)
@@ -128,6 +131,28 @@ static int open_env(struct store *s, const char *path, struct err *e)
     return keep_from_children(path, e);
 }
 
+static int check_pages(struct store *s, int check(struct store *, const char **, struct err *),
+                       struct err *e)
+{
+    const char *what;
+
+    if (check(s, &what, e) < 0)
+        return -1;
+    return what ? damaged_state(s, what, e) : 0;
+}
+
+int store_set_aside(const char *dir, struct err *e)
+{
+    struct arena arena = {0};
+    const char *path = arena_printf(&arena, "%s/state.mdb", dir);
+    int rc = os_rename(path, arena_printf(&arena, "%s.damaged", path), e);
+
+    if (rc == 0)
+        rc = os_remove(arena_printf(&arena, "%s-lock", path), e);
+    arena_release(&arena);
+    return rc;
+}
+
 struct store *store_open(const char *dir, struct err *e)
 {
     struct store *s = xcalloc(1, sizeof(*s));
@@ -139,9 +164,13 @@ struct store *store_open(const char *dir, struct err *e)
     s->ops_end = &s->ops;
     rc = os_mkdirs(dir, e);
     if (rc == 0)
+        rc = check_pages(s, store_check_heads, e);
+    if (rc == 0)
         rc = open_env(s, path, e);
     if (rc == 0)
         rc = check_length(s, path, e);
+    if (rc == 0)
+        rc = check_pages(s, store_check_pages, e);
     if (rc == 0)
         rc = open_tables(s, e);
     if (rc < 0) {
@@ -160,7 +189,10 @@ void store_close(struct store *store)
         store_abort(store);
     if (store->read)
         mdb_txn_abort(store->read);
-    mdb_env_close(store->env);
+    if (store->env)
+        mdb_env_close(store->env);
+    if (store->env && store->committed)
+        store_seal(store);
     arena_release(&store->ops_arena);
     free(store->dir);
     free(store);
@@ -249,6 +281,7 @@ int store_commit(struct store *s, struct err *e)
             rc = errno;
             break;
         }
+        s->committed = true;
         rc = mdb_txn_commit(s->write);
         s->write = NULL; /* it is gone, committed or not */
         if (rc == MDB_MAP_FULL && grow(s, e) < 0) {

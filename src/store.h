@@ -45,8 +45,12 @@ struct action_record {
 };
 
 struct store;
-/* Opens or makes it. A damaged state is an error whose hint says how to heal it. */
+/* Opens or makes it. A damaged state is an error (X101): a file that is not the one that was left
+ * here, to the nanosecond, is looked at page by page before it is used. */
 struct store *store_open(const char *dir, struct err *e);
+/* Puts a damaged state out of the way, as state.mdb.damaged: what opens next makes a new one. Only
+ * for who holds the project's lock. */
+int store_set_aside(const char *dir, struct err *e);
 void store_close(struct store *store);
 
 /* Objects. Putting one that is there already writes nothing. */

@@ -17,6 +17,9 @@ struct store_op {
     struct str value;
 };
 
+/* Room for what a stat says, as text. */
+#define SEAL_BYTES 160
+
 struct store {
     char *dir;
     MDB_env *env;
@@ -24,6 +27,9 @@ struct store {
     MDB_txn *read;  /* kept between reads, reset; renewing costs less than making one */
     MDB_txn *write; /* NULL outside of a transaction */
     bool reading;
+    bool committed;         /* the state is not what its seal says any more */
+    bool sealed;            /* it is the one that was left here */
+    char found[SEAL_BYTES]; /* its stat when it was opened */
     struct arena ops_arena;
     struct store_op *ops;
     struct store_op **ops_end;
@@ -49,6 +55,18 @@ int store_table_each(struct store *s, enum store_table table, store_each_fn *fn,
 typedef int store_each_key_fn(void *ctx, const struct digest *key, struct str value, struct err *e);
 int store_table_each_key(struct store *s, enum store_table table, store_each_key_fn *fn, void *ctx,
                          struct err *e);
+
+/* store_check.c: what is wrong with the pages of a state, NULL when nothing is. `transaction`: of
+ * which snapshot, or one of these. */
+#define STORE_NEWEST UINT64_MAX
+#define STORE_HEADS (UINT64_MAX - 1) /* only the first two pages */
+const char *store_check_state(const uint8_t *map, size_t len, uint64_t transaction);
+/* The same for the file of a store, unless it is the one that was left here: the heads before it is
+ * opened, all pages after. */
+int store_check_heads(struct store *s, const char **what, struct err *e);
+int store_check_pages(struct store *s, const char **what, struct err *e);
+/* Notes how the state is left. */
+void store_seal(const struct store *s);
 
 /* store_record.c: values as bytes: version, payload, CRC-32. */
 void store_encode_actions(const struct action_record *records, size_t count, struct buf *out);

@@ -16,6 +16,8 @@
     X(plan)                                                                                        \
     X(test)                                                                                        \
     X(fsck)                                                                                        \
+    X(status)                                                                                      \
+    X(next)                                                                                        \
     X(targets)                                                                                     \
     X(log)                                                                                         \
     X(show)                                                                                        \

@@ -37,6 +37,14 @@ static void tell_graph(const struct session *s)
         "artifacts", (json_int_t)s->graph->artifact_count, "evaluated", s->evaluations > 0));
 }
 
+static void warn(const struct cmd_context *c, const struct err *e)
+{
+    struct buf text = {0};
+    diag_draw_warning(e, c->colour ? DIAG_COLOUR : DIAG_PLAIN, &text);
+    fputs(buf_text(&text), stderr);
+    buf_release(&text);
+}
+
 int project_open(struct cmd_context *c, const char *verb, bool lock, struct session *s,
                  struct err *e)
 {
@@ -53,6 +61,8 @@ int project_open(struct cmd_context *c, const char *verb, bool lock, struct sess
     };
     int rc = session_open(s, &o, c->arena, e);
     strs_release(&params);
+    if (s->warning.set)
+        warn(c, &s->warning);
     if (rc == 0)
         rc = session_load(s, e);
     if (rc == 0 && c->json && lock)
@@ -117,14 +127,6 @@ static void tell_trace_json(const struct build_trace *t)
     if (t->result.warning.set)
         json_object_set_new(event, "warning", json_string(t->result.warning.message));
     project_print_json(event);
-}
-
-static void warn(const struct cmd_context *c, const struct err *e)
-{
-    struct buf text = {0};
-    diag_draw_warning(e, c->colour ? DIAG_COLOUR : DIAG_PLAIN, &text);
-    fputs(buf_text(&text), stderr);
-    buf_release(&text);
 }
 
 static void tell_trace(struct cmd_context *c, const struct build_trace *t)

@@ -157,11 +157,13 @@ test_twice_is_the_same() {
 test_measurements_and_failures() {
     project - <<'END'
 node { "out/guide", kind = "guide", write = "intent" }
-node { metrics "out/m.json", measures = true, sandbox = false, guide = "out/guide", inputs = { "m" }, run = { "cp", "m", "out/m.json" } }
+node { metrics "out/m.json", measures = true, sandbox = false, guide = "out/guide", proofs = "out/invariant/tiny.json", inputs = { "m" },
+  run = { "cp", "m", "out/m.json" } }
 node { "out/broken", inputs = { "m" }, run = { "false" } }
 node { "out/after", inputs = { "out/broken" }, run = { "cp", "out/broken", "out/after" } }
 target "x" { "out/m.json", "out/after", default = true }
 END
+    law
     put m '{"metrics":[{"metric":"k.time","unit":"ns","median":100,"lo":99,"hi":101.5,"n":3}],"samples":{"k.time":[99,100,101.5]}}'
     spak build -k
     assert_exit 1

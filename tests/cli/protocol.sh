@@ -215,4 +215,47 @@ END
     [ "$first" != "$second" ] || fail 'the same nonce twice'
 }
 
+test_status_says_where_everything_stands() {
+    study
+    spak status axpy
+    assert_exit 0
+    assert_contains out 'invariant    tiny        proposed' 'measurement  bench/axpy  proposed'
+    spak build
+    spak status
+    assert_contains out 'invariant    tiny        verified' 'hypothesis   axpy/fast   falsified, by verdict axpy' 'study        axpy        admitted' \
+        'candidate    axpy/fast   passed' 'measurement  bench/axpy  measured'
+    assert_lacks out 'stale'
+    echo >>fast.c
+    spak status
+    assert_contains out 'candidate    axpy/fast   passed, stale: '
+    sed -i 's/lhs=$((2 \* x))/lhs=$((2 * x + (x > 5)))/' spakfile
+    spak build
+    assert_exit 3
+    spak status
+    assert_contains out 'invariant    tiny        refuted' 'hypothesis   axpy/fast   suspect' 'guide        axpy        issued' \
+        'in doubt: hypothesis axpy/fast is suspect (because invariant tiny is refuted) > guide axpy > measurement bench/axpy' 'in doubt: because invariant tiny is refuted'
+    spak status --json
+    python3 -c 'import json, sys; [json.loads(line) for line in open(sys.argv[1])]' "$scratch/out"
+}
+
+test_next_says_what_is_allowed_and_for_the_rest_why_not() {
+    study
+    spak next
+    assert_exit 0
+    assert_contains out 'allowed now' 'prove    invariant tiny: never built' 'reword   hypothesis axpy/fast: no lease has frozen it' 'not allowed' \
+        'judge    verdict axpy: ' ' comes first'
+    spak build
+    spak next
+    assert_contains out 'not allowed' 'reword   hypothesis axpy/fast: P108 a lease has frozen its prediction'
+    assert_lacks out 'allowed now'
+    spak next --all
+    assert_contains out 'nothing to do' 'measure  measurement bench/axpy: up to date'
+    sed -i 's/>= 1000/>= 0.001/' spakfile
+    spak build guide/axpy
+    spak next
+    assert_contains out 'measure  measurement bench/axpy: P108 the prediction of axpy/fast was changed' 'help: put back what was predicted'
+    spak next --json
+    assert_contains out '"act":"measure"' '"code":"P108"' '"leave":"refused"'
+}
+
 run_tests "$0" "$@"
