@@ -57,8 +57,9 @@ void store_close(struct store *store);
 /* Objects. Putting one that is there already writes nothing. */
 int store_put_bytes(struct store *s, const void *bytes, size_t len, struct digest *out,
                     struct err *e);
-int store_put_file(struct store *s, const char *path, struct digest *out, uint64_t *size_bytes,
-                   struct err *e);
+/* `cache` learns the file's digest; NULL: nobody does. */
+int store_put_file(struct store *s, const char *path, struct hash_cache *cache, struct digest *out,
+                   uint64_t *size_bytes, struct err *e);
 bool store_has(struct store *s, const struct digest *d);
 /* Reads it and checks its digest; a damaged or missing object is an error that names it. */
 int store_get_bytes(struct store *s, const struct digest *d, struct buf *out, struct err *e);
