@@ -1,5 +1,5 @@
-/* stats LIST THREADS: only stats the files that LIST names, one a line, on so many threads. What no build
- * tool that looks at every file can beat. */
+/* stats LIST THREADS: only stats the files that LIST names, one a line, on so many threads. What no
+ * build tool that looks at every file can beat. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* step OUT IN...: reads every input and writes one line that depends on all of their bytes. Small and
- * linked statically, so that what is measured is the build tool. */
+/* step OUT IN...: reads every input and writes one line that depends on all of their bytes. Small
+ * and linked statically, so that what is measured is the build tool. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <unistd.h>

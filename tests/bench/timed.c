@@ -1,6 +1,7 @@
-/* timed COMMAND...: runs it with its output thrown away, and prints its exit status, the nanoseconds it
- * took, those of processors that it
- * and its commands used, and the most memory that one process held, in KiB. A small program of its own: a child's peak begins at its parent's size. */
+/* timed COMMAND...: runs it with its output thrown away, and prints its exit status, the
+ * nanoseconds it took, those of processors that it and its commands used, and the most memory that
+ * one process held, in KiB. A small program of its own: a child's peak begins at its parent's size.
+ */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
