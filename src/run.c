@@ -329,6 +329,7 @@ static void tell(struct run *r, struct ended *end)
     bool expected = !is_over(r, end->node) && outcome->status == STATUS_WAITING;
     outcome->status = end->status;
     outcome->record = end->state ? &end->state->record : entry->record;
+    outcome->unsettled = end->state && end->state->failed;
     if (end->status == STATUS_CLEAN)
         outcome->why = NULL;
     if (came_about(end->status) && end->state)

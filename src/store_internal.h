@@ -8,7 +8,8 @@
 
 enum store_table { TABLE_ACTIONS, TABLE_NODES, TABLE_VALUES, TABLE_COUNT };
 
-/* A put that is not in the tables yet: of the transaction that is open, or committed to the journal.
+/* A put that is not in the tables yet: of the transaction that is open, or committed to the
+ * journal.
  */
 struct store_op {
     enum store_table table;
@@ -32,9 +33,9 @@ struct store {
     struct arena op_arena;  /* of everything below */
     struct store_op *ops;
     size_t op_count, op_cap;
-    size_t begun;               /* ops before this one are committed */
-    struct strmap op_by_key;    /* the latest op of a key */
-    int journal_fd;             /* -1: not ours */
+    size_t begun;            /* ops before this one are committed */
+    struct strmap op_by_key; /* the latest op of a key */
+    int journal_fd;          /* -1: not ours */
     size_t journal_bytes;
     int64_t sync_ns; /* when the journal is due to go into the tables, 0: it is empty */
 };
