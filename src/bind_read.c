@@ -61,7 +61,7 @@ static int bind_glob(lua_State *L)
     struct digest digest;
 
     found->len = 0;
-    if (script_glob(s->options.root, pattern, &s->scratch, found, &s->err) < 0)
+    if (script_glob(s->options.root, pattern, &s->scratch, found, NULL, &s->err) < 0)
         fail(L, NULL);
     script_list_digest(found, &digest);
     script_record(s, READ_GLOB, pattern, &digest);

@@ -10,6 +10,8 @@ static int make_plan(struct session *s, const struct build_options *o, struct bu
 {
     struct plan_options options = session_plan_options(s);
     options.force = o->force;
+    options.still = session_still_nodes(s);
+    options.still_count = s->graph->node_count;
     report->plan = plan_make(s->graph, report->roots.at, report->roots.len, &options, s->arena, e);
     return report->plan ? 0 : -1;
 }
@@ -18,6 +20,9 @@ int build_plan(struct session *s, const struct build_options *o, const struct st
                struct build_report *report, struct err *e)
 {
     int64_t begin = os_monotonic_ns();
+    report->names.len = 0;
+    for (size_t i = 0; i < names->len; i++)
+        strs_push(&report->names, names->at[i]);
     if (session_targets(s, names, &report->roots, e) < 0 || make_plan(s, o, report, e) < 0)
         return -1;
     report->plan_ns = os_monotonic_ns() - begin;
@@ -119,14 +124,40 @@ static void write_traces(struct session *s, const struct build_options *o,
                          struct build_report *report)
 {
     int64_t begin = os_monotonic_ns();
-    report->traces = xcalloc(report->roots.len + 1, sizeof *report->traces);
-    if (!o->trace || !anything_ran(&report->result) ||
-        (!o->trace_to && !strcmp(graph_text(s->graph, s->graph->trace_to), "off")))
-        return;
     for (size_t i = 0; i < report->roots.len; i++)
         if (s->graph->nodes[report->roots.at[i]].flags & NODE_TARGET)
             trace_one(s, o, report, report->roots.at[i]);
     report->trace_ns = os_monotonic_ns() - begin;
+}
+
+/* A trace tells of nodes that nobody had to decide for, too. */
+static int recall_all(struct build_report *report, struct err *e)
+{
+    struct outcome *outcomes = report->result.outcomes;
+    for (size_t i = 0; i < report->plan->order.len; i++) {
+        uint32_t node = report->plan->order.at[i];
+        if (outcomes[node].status != STATUS_CLEAN || outcomes[node].record)
+            continue;
+        if (plan_recall(report->plan, node, e) < 0)
+            return -1;
+        outcomes[node].record = report->plan->entries[node].record;
+    }
+    return 0;
+}
+
+static bool wants_trace(const struct session *s, const struct build_options *o,
+                        const struct build_report *report)
+{
+    return o->trace && anything_ran(&report->result) &&
+           (o->trace_to || strcmp(graph_text(s->graph, s->graph->trace_to), "off") != 0);
+}
+
+/* Stamps save time and are worth no failure. */
+static void settle(struct session *s, const struct strs *names, const struct build_report *report)
+{
+    struct err ignored = {0};
+    if (session_settle(s, report->plan, report->result.outcomes, names, &ignored) < 0)
+        err_release(&ignored);
 }
 
 int build_run(struct session *s, const struct build_options *o, struct build_report *report,
@@ -136,6 +167,12 @@ int build_run(struct session *s, const struct build_options *o, struct build_rep
         return -1;
     if (build_status(report) == 0 &&
         session_sweep(s, report->result.outcomes, &report->swept, e) < 0)
+        return -1;
+    settle(s, &report->names, report);
+    report->traces = xcalloc(report->roots.len + 1, sizeof *report->traces);
+    if (!wants_trace(s, o, report))
+        return 0;
+    if (recall_all(report, e) < 0)
         return -1;
     write_traces(s, o, report);
     return 0;
@@ -160,4 +197,5 @@ void build_release(struct build_report *report)
     plan_free(report->plan);
     ids_release(&report->roots);
     strs_release(&report->swept);
+    strs_release(&report->names);
 }

@@ -29,6 +29,7 @@ struct build_trace {
 };
 
 struct build_report {
+    struct strs names; /* what was asked for; none: the default targets */
     struct ids roots;
     struct plan *plan; /* borrowed graph: valid until session_close */
     struct run_result result;

@@ -246,6 +246,9 @@ int graph_save(const struct graph *g, const char *path, const struct digest *sta
  * its header and exact sizes, and every index is range-checked on load). */
 struct graph *graph_load(const char *path, const struct digest *stamp);
 void graph_free(struct graph *g);
+/* A number that another snapshot does not have, without loading it; false when it would not load
+ * for its header. */
+bool graph_id(const char *path, const struct digest *stamp, uint64_t *id);
 
 /* Nodes in an order in which every node follows what it depends on; `order` has node_count entries.
  */

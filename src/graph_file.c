@@ -138,13 +138,29 @@ int graph_save(const struct graph *g, const char *path, const struct digest *sta
     return r;
 }
 
-static bool header_fits(const struct graph_header *h, size_t bytes, const struct digest *stamp)
+static bool header_fits(const struct graph_header *h, const struct digest *stamp)
 {
     return !memcmp(h->magic, magic, sizeof(magic)) && h->layout == layout_stamp() &&
-           h->total_bytes == bytes &&
            h->header_checksum ==
                graph_checksum(h, offsetof(struct graph_header, header_checksum)) &&
-           digest_equal(&h->stamp, stamp) &&
+           digest_equal(&h->stamp, stamp);
+}
+
+bool graph_id(const char *path, const struct digest *stamp, uint64_t *id)
+{
+    struct graph_header h;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, &h, sizeof(h));
+
+    if (fd >= 0)
+        close(fd);
+    *id = n == sizeof(h) ? h.checksum : 0;
+    return n == sizeof(h) && header_fits(&h, stamp);
+}
+
+static bool content_fits(const struct graph_header *h, size_t bytes, const struct digest *stamp)
+{
+    return header_fits(h, stamp) && h->total_bytes == bytes &&
            h->checksum == graph_checksum((const char *)h + sizeof(*h), bytes - sizeof(*h));
 }
 
@@ -164,7 +180,7 @@ struct graph *graph_load(const char *path, const struct digest *stamp)
     if (block == MAP_FAILED)
         return NULL;
     g = xcalloc(1, sizeof(*g));
-    if (header_fits(block, (size_t)st.st_size, stamp) &&
+    if (content_fits(block, (size_t)st.st_size, stamp) &&
         graph_point(g, block, (size_t)st.st_size) && graph_is_sound(g)) {
         g->mapped = true;
         return g;

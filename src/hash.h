@@ -51,6 +51,18 @@ struct hash_cache *hash_cache_open(const char *path);
  * path (no error, zero digest). */
 int hash_cache_digest(struct hash_cache *cache, const char *path, struct digest *out, bool *exists,
                       struct err *e);
+/* The same, and the stat that the digest belongs to. `sure` is true when that stat stands for this
+ * content: as long as the file looks so, it holds this. A folder is never looked into: its digest
+ * is zero. */
+struct hash_look {
+    struct os_stat stat;
+    struct digest digest;
+    bool sure;
+};
+int hash_cache_look(struct hash_cache *cache, const char *path, struct hash_look *out,
+                    struct err *e);
+/* The same for a file whose digest is known: false, and nothing is read, when it is not. */
+bool hash_cache_find(struct hash_cache *cache, const char *path, struct hash_look *out);
 /* Writes it back if it changed. */
 int hash_cache_save(struct hash_cache *cache, struct err *e);
 /* How many files were read and hashed since it was opened, for --stats and tests. */

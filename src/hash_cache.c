@@ -1,14 +1,17 @@
 #include "hash.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-/* A change within this time of the moment of hashing may leave no mark: the kernel stamps files by
- * a clock that moves every 1 to 10 ms. File systems that keep whole seconds (or two, FAT) need
+/* The kernel stamps files by a clock that moves every 1 to 10 ms: a change in the tick of the
+ * moment of hashing may leave no mark. File systems that keep whole seconds (or two, FAT) need
  * more. */
-#define RACY_NS 20000000
 #define RACY_COARSE_NS 2100000000
 
 /* An entry that no build has asked for in so many saves is dropped: its file is most likely gone.
@@ -42,7 +45,8 @@ struct entry {
 
 struct hash_cache {
     char *path;
-    struct buf file;
+    const char *file; /* mapped: a build in which nothing moved touches few of its pages */
+    size_t file_bytes;
     struct header header; /* all zero when there is no usable file */
     const struct entry *entries;
     const uint32_t *slots;
@@ -93,18 +97,18 @@ static uint64_t entry_check(const struct entry *entry, uint64_t path_hash)
  * for. */
 static void adopt(struct hash_cache *c)
 {
-    const char *at = c->file.ptr;
+    const char *at = c->file;
     struct header h;
     uint64_t need;
 
-    if (c->file.len < sizeof(h))
+    if (c->file_bytes < sizeof(h))
         return;
     memcpy(&h, at, sizeof(h));
     need = sizeof(h) + (uint64_t)h.count * sizeof(struct entry) +
            (uint64_t)h.slot_count * sizeof(uint32_t) + h.text_bytes;
     if (memcmp(h.magic, MAGIC, sizeof(h.magic)) != 0 || h.order != BYTE_ORDER_MARK ||
-        need != c->file.len || h.slot_count == 0 || (h.slot_count & (h.slot_count - 1)) != 0 ||
-        h.text_bytes == 0 || at[c->file.len - 1] != '\0')
+        need != c->file_bytes || h.slot_count == 0 || (h.slot_count & (h.slot_count - 1)) != 0 ||
+        h.text_bytes == 0 || at[c->file_bytes - 1] != '\0')
         return;
     c->header = h;
     c->entries = (const struct entry *)(const void *)(at + sizeof(h));
@@ -113,16 +117,31 @@ static void adopt(struct hash_cache *c)
     c->seen = xcalloc(h.count, sizeof(*c->seen));
 }
 
+static void map_file(struct hash_cache *c)
+{
+    struct stat st;
+    void *at = MAP_FAILED;
+    int fd = open(c->path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+        at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (at == MAP_FAILED)
+        return;
+    c->file = at;
+    c->file_bytes = (size_t)st.st_size;
+}
+
 struct hash_cache *hash_cache_open(const char *path)
 {
     struct hash_cache *c = xcalloc(1, sizeof(*c));
-    struct err ignored = {0};
 
     c->path = xstrdup(path);
     pthread_mutex_init(&c->mutex, NULL);
-    if (os_read(path, &c->file, &ignored) == 0)
-        adopt(c);
-    err_release(&ignored);
+    map_file(c);
+    adopt(c);
     return c;
 }
 
@@ -181,19 +200,13 @@ static bool find(struct hash_cache *c, const char *path, const struct os_stat *s
     return true;
 }
 
-static bool near(int64_t stamp_ns, int64_t now_ns, int64_t slack_ns)
-{
-    return stamp_ns > now_ns - slack_ns && stamp_ns < now_ns + slack_ns;
-}
-
-/* Could the file change after `now_ns` and still look like this? Any change moves ctime to the time
- * of the change, so a ctime that is not in the past says nothing. */
+/* Could the file change after `now_ns`, by the clock of the stamps, and still look like this? Any
+ * change moves ctime to the time of the change, so a ctime that is not in the past says nothing. */
 static bool is_racy(const struct os_stat *stat, int64_t now_ns)
 {
     bool whole_seconds = stat->mtime_ns % 1000000000 == 0 && stat->ctime_ns % 1000000000 == 0;
-    int64_t slack_ns = whole_seconds ? RACY_COARSE_NS : RACY_NS;
 
-    return stat->ctime_ns > now_ns - slack_ns || near(stat->mtime_ns, now_ns, slack_ns);
+    return stat->ctime_ns >= now_ns - (whole_seconds ? RACY_COARSE_NS : 0);
 }
 
 static void add_fresh(struct hash_cache *c, const char *path, const struct os_stat *stat,
@@ -224,21 +237,26 @@ static void add_fresh(struct hash_cache *c, const char *path, const struct os_st
     pthread_mutex_unlock(&c->mutex);
 }
 
+static bool looks_the_same(const struct os_stat *a, const struct os_stat *b)
+{
+    return a->kind == b->kind && a->inode == b->inode && a->size_bytes == b->size_bytes &&
+           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
 /* Reads the file. Its digest is kept only if the same stat, before and after, was old when reading
  * began. */
-static int digest_content(struct hash_cache *c, const char *path, const struct os_stat *before,
-                          struct digest *out, struct err *e)
+static int digest_content(struct hash_cache *c, const char *path, struct hash_look *look,
+                          struct err *e)
 {
-    int64_t now_ns = os_wall_ns();
+    int64_t now_ns = os_stamp_ns();
     struct os_stat after;
 
     atomic_fetch_add(&c->misses, 1);
-    if (hash_file(path, out, e) < 0 || os_stat(path, &after, e) < 0)
+    if (hash_file(path, &look->digest, e) < 0 || os_stat(path, &after, e) < 0)
         return -1;
-    if (!is_racy(before, now_ns) && after.kind == OS_FILE && after.inode == before->inode &&
-        after.size_bytes == before->size_bytes && after.mtime_ns == before->mtime_ns &&
-        after.ctime_ns == before->ctime_ns)
-        add_fresh(c, path, before, out);
+    look->sure = !is_racy(&look->stat, now_ns) && looks_the_same(&look->stat, &after);
+    if (look->sure)
+        add_fresh(c, path, &look->stat, &look->digest);
     return 0;
 }
 
@@ -253,25 +271,42 @@ static int digest_folder(struct hash_cache *c, const char *path, struct digest *
     return rc;
 }
 
+int hash_cache_look(struct hash_cache *cache, const char *path, struct hash_look *out,
+                    struct err *e)
+{
+    *out = (struct hash_look){0};
+    if (os_stat(path, &out->stat, e) < 0)
+        return -1;
+    if (out->stat.kind == OS_ABSENT || out->stat.kind == OS_DIR)
+        return 0;
+    if (out->stat.kind != OS_FILE)
+        return err_set(e, ERR_M102, "%s is neither a file nor a folder", path);
+    out->sure = find(cache, path, &out->stat, &out->digest);
+    return out->sure ? 0 : digest_content(cache, path, out, e);
+}
+
+bool hash_cache_find(struct hash_cache *cache, const char *path, struct hash_look *out)
+{
+    struct err ignored = {0};
+
+    *out = (struct hash_look){0};
+    if (os_stat(path, &out->stat, &ignored) == 0 && out->stat.kind == OS_FILE)
+        out->sure = find(cache, path, &out->stat, &out->digest);
+    err_release(&ignored);
+    return out->sure;
+}
+
 int hash_cache_digest(struct hash_cache *cache, const char *path, struct digest *out, bool *exists,
                       struct err *e)
 {
-    struct os_stat stat;
+    struct hash_look look;
+    int rc = hash_cache_look(cache, path, &look, e);
 
-    *out = (struct digest){0};
-    *exists = false;
-    if (os_stat(path, &stat, e) < 0)
-        return -1;
-    if (stat.kind == OS_ABSENT)
-        return 0;
-    *exists = true;
-    if (stat.kind == OS_DIR)
-        return digest_folder(cache, path, out, e);
-    if (stat.kind != OS_FILE) {
-        err_set(e, ERR_M102, "%s is neither a file nor a folder", path);
-        return -1;
-    }
-    return find(cache, path, &stat, out) ? 0 : digest_content(cache, path, &stat, out, e);
+    *out = look.digest;
+    *exists = rc == 0 && look.stat.kind != OS_ABSENT;
+    if (rc == 0 && look.stat.kind == OS_DIR)
+        rc = digest_folder(cache, path, out, e);
+    return rc;
 }
 
 size_t hash_cache_misses(const struct hash_cache *cache)
@@ -370,7 +405,8 @@ void hash_cache_close(struct hash_cache *cache)
     arena_release(&cache->arena);
     strmap_release(&cache->fresh_by_path);
     strs_release(&cache->fresh_paths);
-    buf_release(&cache->file);
+    if (cache->file)
+        munmap((void *)(uintptr_t)cache->file, cache->file_bytes);
     free(cache->fresh);
     free(cache->seen);
     free(cache->path);

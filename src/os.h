@@ -26,6 +26,11 @@ struct os_stat {
 /* A missing file is no error: kind is OS_ABSENT. Follows links; os_lstat does not. */
 int os_stat(const char *path, struct os_stat *out, struct err *e);
 int os_lstat(const char *path, struct os_stat *out, struct err *e);
+/* Opens a folder for os_stat_at and nothing else; the caller closes it. -1 when there is none: no
+ * error, what lies in it is absent. */
+int os_open_folder(const char *path);
+/* os_stat of a name in an open folder, without words: false where the system cannot tell. */
+bool os_stat_at(int folder, const char *name, struct os_stat *out);
 /* Appends the whole file. */
 int os_read(const char *path, struct buf *out, struct err *e);
 /* Writes a temporary beside it (OS_TEMP_PREFIX and a random name) and renames: readers see the old
@@ -75,6 +80,8 @@ char *os_which(struct arena *arena, const char *name);
 
 int64_t os_monotonic_ns(void);
 int64_t os_wall_ns(void);
+/* The clock that the kernel stamps files by: it stands still within a tick. */
+int64_t os_stamp_ns(void);
 /* The cores this process may run on. */
 int os_cores(void);
 

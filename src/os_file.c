@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "os.h"
 
 #include <dirent.h>
@@ -74,6 +75,25 @@ int os_stat(const char *path, struct os_stat *out, struct err *e)
     int rc = stat(path, &in);
 
     return fill_stat(rc, &in, path, out, e);
+}
+
+int os_open_folder(const char *path)
+{
+    return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+bool os_stat_at(int folder, const char *name, struct os_stat *out)
+{
+    struct stat in;
+    struct err ignored = {0};
+    int rc = -1;
+
+    errno = ENOENT;
+    if (folder >= 0)
+        rc = fstatat(folder, name, &in, 0);
+    rc = fill_stat(rc, &in, name, out, &ignored);
+    err_release(&ignored);
+    return rc == 0;
 }
 
 int os_lstat(const char *path, struct os_stat *out, struct err *e)

@@ -21,6 +21,11 @@ int64_t os_monotonic_ns(void)
     return clock_ns(CLOCK_MONOTONIC);
 }
 
+int64_t os_stamp_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME_COARSE);
+}
+
 int64_t os_wall_ns(void)
 {
     return clock_ns(CLOCK_REALTIME);

@@ -157,6 +157,18 @@ static void end_node(struct walk *w, uint32_t node)
             release_one(w, w->waits.at[i + 1]);
 }
 
+/* What comes out of the store may be another output than the one the node has seen. */
+static bool is_still(const struct plan *plan, uint32_t node)
+{
+    const struct plan_options *o = &plan->options;
+    if (!o->still || node >= o->still_count || !o->still[node] || o->force)
+        return false;
+    for (uint32_t k = plan->dep_at[node]; k < plan->dep_at[node + 1]; k++)
+        if (plan->entries[plan->deps[k]].verdict != PLAN_CLEAN)
+            return false;
+    return true;
+}
+
 static int visit(struct walk *w, uint32_t node, struct err *e)
 {
     struct plan *plan = w->plan;
@@ -165,6 +177,12 @@ static int visit(struct walk *w, uint32_t node, struct err *e)
     if (cause != GRAPH_NONE) {
         if (plan_forecast(plan, node, cause, e) < 0)
             return -1;
+        end_node(w, node);
+        return 0;
+    }
+    if (is_still(plan, node)) {
+        plan->entries[node].verdict = PLAN_CLEAN;
+        plan->entries[node].final = true;
         end_node(w, node);
         return 0;
     }

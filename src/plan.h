@@ -40,6 +40,7 @@ struct outcome {
     const char *token; /* measuring nodes: hex token of the lease, NULL otherwise */
     int64_t start_ns;  /* since the run began; -1: did not run */
     int64_t wall_ns;
+    bool unsettled; /* it ran, and has to run again whatever its key says */
 };
 
 enum plan_verdict {
@@ -71,6 +72,10 @@ struct plan_options {
     struct store *store;
     struct hash_cache *cache;
     const char *machine;
+    /* One a node: nothing that its last decision looked at has moved since it was clean, so it is
+     * clean if what it depends on is. NULL: nothing is known. */
+    const bool *still;
+    uint32_t still_count;
     bool force;  /* every wanted node runs */
     bool device; /* this machine has the device that NODE_DEVICE nodes need */
     /* Admits a measuring node: the token of its lease. -1 with an error of class ERR_PROTOCOL
@@ -110,6 +115,8 @@ int plan_want(struct plan *plan, const uint32_t *roots, size_t count, struct ids
               struct err *e);
 /* Decides for one node; everything it depends on is done. */
 int plan_decide(struct plan *plan, uint32_t node, struct err *e);
+/* Looks up the record of a node that is clean because it is still. */
+int plan_recall(struct plan *plan, uint32_t node, struct err *e);
 /* The outputs of a node are on disk as its record says. */
 void plan_set_outputs(struct plan *plan, uint32_t node, const struct action_record *record);
 /* Looks at the node's sources again: false when one is not what its key says. */

@@ -89,6 +89,38 @@ int plan_check_sources(struct plan *plan, uint32_t node, struct err *e)
     return n->guide == GRAPH_NONE ? 0 : source_digest(plan, node, n->guide, e);
 }
 
+static struct action_record *keep_record(struct arena *arena, const struct action_record *from)
+{
+    struct action_record *r = arena_memdup(arena, from, sizeof *r);
+    r->outputs = arena_memdup(arena, from->outputs, from->output_count * sizeof *r->outputs);
+    r->deps = arena_memdup(arena, from->deps, from->dep_count * sizeof *r->deps);
+    for (size_t i = 0; i < r->output_count; i++)
+        r->outputs[i].path = arena_strdup(arena, r->outputs[i].path);
+    for (size_t i = 0; i < r->dep_count; i++)
+        r->deps[i].path = arena_strdup(arena, r->deps[i].path);
+    r->sandbox = from->sandbox ? arena_strdup(arena, from->sandbox) : NULL;
+    r->machine = from->machine ? arena_strdup(arena, from->machine) : NULL;
+    return r;
+}
+
+int plan_recall(struct plan *plan, uint32_t node, struct err *e)
+{
+    struct plan_entry *entry = &plan->entries[node];
+    struct arena scratch = {0};
+    struct node_state state;
+    bool known = false;
+    int rc = 0;
+    if (!entry->record && plan->graph->nodes[node].action != NODE_GROUP)
+        rc = store_recall_node(plan->options.store, node_name(plan->graph, node), &scratch, &state,
+                               &known, e);
+    if (known) {
+        entry->record = keep_record(plan->arena, &state.record);
+        plan_set_outputs(plan, node, entry->record);
+    }
+    arena_release(&scratch);
+    return rc;
+}
+
 /* What is neither a source nor an output of a record lies in a folder that another node makes. */
 static int lookup_digest(void *ctx, uint32_t artifact, struct digest *out, struct err *e)
 {
@@ -98,7 +130,14 @@ static int lookup_digest(void *ctx, uint32_t artifact, struct digest *out, struc
         *out = plan->digests[artifact];
         return 0;
     }
+    uint32_t producer = plan->graph->artifacts[artifact].producer;
     bool exists;
+    if (producer != GRAPH_NONE && plan->entries[producer].verdict == PLAN_CLEAN &&
+        plan_recall(plan, producer, e) < 0)
+        return -1;
+    *out = plan->digests[artifact];
+    if (plan->present[artifact])
+        return 0;
     if (hash_cache_digest(plan->options.cache, artifact_path(plan->graph, artifact), out, &exists,
                           e) < 0)
         return -1;
@@ -124,20 +163,6 @@ static void set(struct decision *d, enum plan_verdict verdict, const char *why)
     d->entry->why = why;
     if (verdict != PLAN_CLEAN)
         d->entry->explanation = arena_strdup(d->plan->arena, buf_text(&d->text));
-}
-
-static struct action_record *keep_record(struct arena *arena, const struct action_record *from)
-{
-    struct action_record *r = arena_memdup(arena, from, sizeof *r);
-    r->outputs = arena_memdup(arena, from->outputs, from->output_count * sizeof *r->outputs);
-    r->deps = arena_memdup(arena, from->deps, from->dep_count * sizeof *r->deps);
-    for (size_t i = 0; i < r->output_count; i++)
-        r->outputs[i].path = arena_strdup(arena, r->outputs[i].path);
-    for (size_t i = 0; i < r->dep_count; i++)
-        r->deps[i].path = arena_strdup(arena, r->deps[i].path);
-    r->sandbox = from->sandbox ? arena_strdup(arena, from->sandbox) : NULL;
-    r->machine = from->machine ? arena_strdup(arena, from->machine) : NULL;
-    return r;
 }
 
 /* A discovered file that this build makes counts as it will be, not as it lies there now. */

@@ -38,6 +38,10 @@ int plan_put_driver(struct plan *plan, uint32_t driver, const struct ids *asked,
     buf_addf(&text, "%s\n", hex);
     for (size_t i = 0; i < asked->len; i++) {
         struct digest d;
+        if (plan_recall(plan, asked->at[i], e) < 0) {
+            buf_release(&text);
+            return -1;
+        }
         result_of(plan, asked->at[i], &d);
         digest_hex(&d, hex);
         buf_addf(&text, "%s %s\n", hex, node_name(plan->graph, asked->at[i]));
@@ -89,25 +93,33 @@ int plan_driver_asked(struct plan *plan, uint32_t driver, struct ids *asked, boo
     return rc;
 }
 
-static bool lines_hold(struct plan *plan, struct str rest, const struct digest *base)
+static int recall_line(struct plan *plan, struct str line, bool *known, struct asked_line *entry,
+                       struct err *e)
+{
+    *known = parse_line(plan, line, entry) && entry->node != GRAPH_NONE &&
+             plan->entries[entry->node].verdict == PLAN_CLEAN;
+    return *known ? plan_recall(plan, entry->node, e) : 0;
+}
+
+static int lines_hold(struct plan *plan, struct str rest, const struct digest *base, bool *holds,
+                      struct err *e)
 {
     struct str line;
     struct asked_line entry;
-    if (!str_split(&rest, '\n', &line) || !parse_line(plan, line, &entry) ||
-        !digest_equal(&entry.result, base))
-        return false;
-    while (str_split(&rest, '\n', &line)) {
+    *holds = str_split(&rest, '\n', &line) && parse_line(plan, line, &entry) &&
+             digest_equal(&entry.result, base);
+    while (*holds && str_split(&rest, '\n', &line)) {
         struct digest now;
         if (line.len == 0)
             continue;
-        if (!parse_line(plan, line, &entry) || entry.node == GRAPH_NONE ||
-            plan->entries[entry.node].verdict != PLAN_CLEAN)
-            return false;
+        if (recall_line(plan, line, holds, &entry, e) < 0)
+            return -1;
+        if (!*holds)
+            break;
         result_of(plan, entry.node, &now);
-        if (!digest_equal(&now, &entry.result))
-            return false;
+        *holds = digest_equal(&now, &entry.result);
     }
-    return true;
+    return 0;
 }
 
 int plan_driver_holds(struct plan *plan, uint32_t driver, const struct digest *base, bool *holds,
@@ -116,7 +128,9 @@ int plan_driver_holds(struct plan *plan, uint32_t driver, const struct digest *b
     struct buf text = {0};
     bool found = false;
     int rc = store_get_value(plan->options.store, record_name(plan, driver), &text, &found, e);
-    *holds = rc == 0 && found && lines_hold(plan, (struct str){buf_text(&text), text.len}, base);
+    *holds = false;
+    if (rc == 0 && found)
+        rc = lines_hold(plan, (struct str){buf_text(&text), text.len}, base, holds, e);
     buf_release(&text);
     return rc;
 }

@@ -293,7 +293,7 @@ static int record_ended(struct run *r, struct err *e)
             store_abort(r->options->store);
             return -1;
         }
-    return store_commit(r->options->store, e);
+    return store_commit_soon(r->options->store, e);
 }
 
 static void count_status(struct run_progress *counts, enum node_status status)
@@ -329,6 +329,7 @@ static void tell(struct run *r, struct ended *end)
     bool expected = !is_over(r, end->node) && outcome->status == STATUS_WAITING;
     outcome->status = end->status;
     outcome->record = end->state ? &end->state->record : entry->record;
+    outcome->unsettled = end->state && end->state->failed;
     if (end->status == STATUS_CLEAN)
         outcome->why = NULL;
     if (came_about(end->status) && end->state)
@@ -593,6 +594,7 @@ int run_execute(struct graph **graph, struct plan *plan, const struct run_option
         .signal_fd = -1,
         .jobserver = {.take_fd = -1, .give_fd = -1, .child_read_fd = -1, .child_write_fd = -1},
         .begin_ns = os_monotonic_ns()};
+    struct err late = {0};
     *result = (struct run_result){0};
     r.ended_tail = &r.ended;
     sandbox_supported(&r.sandbox_text);
@@ -607,6 +609,9 @@ int run_execute(struct graph **graph, struct plan *plan, const struct run_option
         rc = loop(&r, e);
     }
     end_all_jobs(&r);
+    if (store_sync(options->store, rc < 0 ? &late : e) < 0)
+        rc = -1;
+    err_release(&late);
     skip_rest(&r);
     run_event(&r, RUN_END, GRAPH_NONE, NULL);
     release_run(&r);

@@ -70,7 +70,8 @@ static int collect_one(struct run *r, uint32_t node, const struct artifact *a, b
     if (folder)
         return collect_folder(r, path, out, e);
     out->mode = stat.mode & 0777;
-    return store_put_file(r->options->store, path, &out->digest, &out->size_bytes, e);
+    return store_put_file(r->options->store, path, r->options->cache, &out->digest,
+                          &out->size_bytes, e);
 }
 
 int run_collect_outputs(struct run *r, uint32_t node, bool must, struct action_record *record,

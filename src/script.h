@@ -30,6 +30,20 @@ struct script *script_evaluate(const struct script_options *o, struct graph **gr
  * parameters, environment. */
 int script_still_valid(const struct graph *g, const struct script_options *o, bool *valid,
                        struct arena *arena, const char **why, struct err *e);
+/* The same, taken apart for who wants to know sooner: calls back with each file that was read (its
+ * digest zero: there was none), each folder and link that a glob looked at, and everything that is
+ * no file, for script_value_holds. */
+struct script_reads {
+    void (*file)(void *ctx, const char *path, const struct digest *digest);
+    void (*folder)(void *ctx, const char *path);
+    void (*value)(void *ctx, enum read_kind kind, const char *what, const struct digest *digest);
+    void *ctx;
+};
+int script_each_read(const struct graph *g, const struct script_options *o,
+                     const struct script_reads *to, struct arena *arena, struct err *e);
+int script_value_holds(const struct script_options *o, enum read_kind kind, const char *what,
+                       const struct digest *digest, struct arena *arena, bool *holds,
+                       struct err *e);
 /* Starts or resumes a driver's function. First call: results NULL. It returns with done=true, or
  * with the nodes it asks for in `asked` (ids in *graph, which is replaced by a larger one: the old
  * one is freed). `results` are the outcomes of what it asked last: exit codes and the text of small

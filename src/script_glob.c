@@ -151,6 +151,7 @@ struct search {
     const char *pattern;
     struct arena *arena;
     struct strs *out;
+    struct strs *seen;   /* what the result depends on: folders and links; may be NULL */
     struct strs folders; /* still to look at, relative to the root, "" the root itself */
     bool deep;
     size_t depth; /* parts of the pattern, when it has no ** */
@@ -181,6 +182,8 @@ static int look_into(struct search *s, const char *folder)
     const char *full = *folder ? os_join(s->arena, s->root, folder) : s->root;
     int r = 0;
 
+    if (s->seen)
+        strs_push(s->seen, full);
     if (os_stat(full, &st, s->e) < 0)
         return -1;
     if (st.kind != OS_DIR)
@@ -202,6 +205,8 @@ static int look_into(struct search *s, const char *folder)
         bool link = st.kind == OS_LINK;
         if (r == 0 && link)
             r = os_stat(absolute, &st, s->e);
+        if (link && s->seen)
+            strs_push(s->seen, absolute);
         if (r == 0 && match && st.kind == OS_FILE)
             strs_push(s->out, path);
         if (r == 0 && descend && st.kind == OS_DIR && !link)
@@ -227,9 +232,10 @@ static const char *fixed_prefix(struct arena *arena, const char *pattern)
 }
 
 static int glob_one(const char *root, const char *pattern, struct arena *arena, struct strs *out,
-                    struct err *e)
+                    struct strs *seen, struct err *e)
 {
-    struct search s = {.root = root, .pattern = pattern, .arena = arena, .out = out, .e = e};
+    struct search s = {
+        .root = root, .pattern = pattern, .arena = arena, .out = out, .seen = seen, .e = e};
     int r = 0;
 
     s.deep = strstr(pattern, "**") != NULL;
@@ -244,14 +250,14 @@ static int glob_one(const char *root, const char *pattern, struct arena *arena, 
 }
 
 int script_glob(const char *root, const char *pattern, struct arena *arena, struct strs *out,
-                struct err *e)
+                struct strs *seen, struct err *e)
 {
     struct strs patterns = {0};
     int r = 0;
 
     expand(arena, pattern, &patterns);
     for (size_t i = 0; i < patterns.len && r == 0; i++)
-        r = glob_one(root, patterns.at[i], arena, out, e);
+        r = glob_one(root, patterns.at[i], arena, out, seen, e);
     strs_release(&patterns);
     strs_sort(out);
     size_t kept = 0;

@@ -129,9 +129,11 @@ void script_sharpen(const struct script *s, struct err *e);
 /* Matches a path against a pattern: ? * ** [a-z] {a,b}; * and ? do not cross a slash nor match a
  * leading dot. */
 bool script_match(const char *pattern, const char *path);
-/* The files that match, sorted; out/ and what begins with a dot are not seen. */
+/* The files that match, sorted; out/ and what begins with a dot are not seen. `seen` gets the
+ * folders and the links that were looked at: the result is the same while they are; NULL: nobody
+ * asks. */
 int script_glob(const char *root, const char *pattern, struct arena *arena, struct strs *out,
-                struct err *e);
+                struct strs *seen, struct err *e);
 void script_list_digest(const struct strs *list, struct digest *out);
 
 /* The text of a READ_TOOL: how a program was found and what it consists of; and its digest now,

@@ -104,7 +104,7 @@ static int digest_now(const struct script_options *o, enum read_kind kind, const
     case READ_FILE:
         return hash_cache_digest(o->cache, os_join(arena, o->root, what), now, &exists, e);
     case READ_GLOB:
-        r = script_glob(o->root, what, arena, &list, e);
+        r = script_glob(o->root, what, arena, &list, NULL, e);
         script_list_digest(&list, now);
         strs_release(&list);
         return r;
@@ -142,4 +142,47 @@ int script_still_valid(const struct graph *g, const struct script_options *o, bo
                                 what);
     }
     return 0;
+}
+
+int script_value_holds(const struct script_options *o, enum read_kind kind, const char *what,
+                       const struct digest *digest, struct arena *arena, bool *holds, struct err *e)
+{
+    struct digest now;
+
+    if (digest_now(o, kind, what, arena, &now, e) < 0)
+        return -1;
+    *holds = digest_equal(&now, digest);
+    return 0;
+}
+
+static int each_folder(const struct script_options *o, const char *pattern,
+                       const struct script_reads *to, struct arena *arena, struct err *e)
+{
+    struct strs list = {0}, seen = {0};
+    int r = script_glob(o->root, pattern, arena, &list, &seen, e);
+
+    for (size_t i = 0; r == 0 && i < seen.len; i++)
+        to->folder(to->ctx, seen.at[i]);
+    strs_release(&list);
+    strs_release(&seen);
+    return r;
+}
+
+int script_each_read(const struct graph *g, const struct script_options *o,
+                     const struct script_reads *to, struct arena *arena, struct err *e)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; r == 0 && i < g->read_count; i++) {
+        const struct read *read = &g->reads[i];
+        const char *what = graph_text(g, read->what);
+
+        if (read->kind == READ_FILE)
+            to->file(to->ctx, os_join(arena, o->root, what), &read->digest);
+        else if (read->kind == READ_GLOB)
+            r = each_folder(o, what, to, arena, e);
+        else
+            to->value(to->ctx, read->kind, what, &read->digest);
+    }
+    return r;
 }

@@ -245,8 +245,11 @@ int session_open(struct session *s, const struct session_options *o, struct aren
                  struct err *e)
 {
     int64_t begin = os_monotonic_ns();
-    *s =
-        (struct session){.arena = arena, .lock_fd = -1, .out_dir = "out", .state_dir = "out/.spak"};
+    *s = (struct session){.arena = arena,
+                          .lock_fd = -1,
+                          .out_dir = "out",
+                          .state_dir = "out/.spak",
+                          .begin_ns = os_stamp_ns()};
     if (enter_root(s, o, e) < 0)
         return -1;
     s->script_options.root = s->root;
@@ -260,14 +263,16 @@ int session_open(struct session *s, const struct session_options *o, struct aren
     return rc;
 }
 
-static char *snapshot_path(struct session *s)
+char *session_snapshot(struct session *s)
 {
     return arena_printf(s->arena, "%s/graph", s->state_dir);
 }
 
 int session_save(struct session *s, struct err *e)
 {
-    return graph_save(s->graph, snapshot_path(s), &s->stamp, e);
+    stamps_free(s->stamps);
+    s->stamps = NULL;
+    return graph_save(s->graph, session_snapshot(s), &s->stamp, e);
 }
 
 static void drop_graph(struct session *s)
@@ -293,7 +298,7 @@ int session_load(struct session *s, struct err *e)
     int64_t begin = os_monotonic_ns();
     bool valid = false;
     int rc = 0;
-    s->graph = graph_load(snapshot_path(s), &s->stamp);
+    s->graph = graph_load(session_snapshot(s), &s->stamp);
     s->why_evaluated = "no snapshot of this engine and these parameters";
     if (s->graph)
         rc = script_still_valid(s->graph, &s->script_options, &valid, s->arena, &s->why_evaluated,
@@ -311,6 +316,8 @@ int session_close(struct session *s, struct err *e)
     int rc = 0;
     drop_graph(s);
     gate_close(s->gate);
+    stamps_free(s->stamps);
+    ids_release(&s->moved);
     if (s->store)
         store_close(s->store);
     if (s->cache) {

@@ -11,6 +11,7 @@
 #include "gate.h"
 #include "run.h"
 #include "script.h"
+#include "stamps.h"
 
 struct session_options {
     const char *dir;           /* -C, NULL: here */
@@ -34,6 +35,9 @@ struct session {
     struct store *store;
     struct gate *gate;
     struct hash_cache *cache;
+    int64_t begin_ns;      /* when the session was opened, by the clock of the files' stamps */
+    struct stamps *stamps; /* of the graph's snapshot, checked; NULL: none that hold */
+    struct ids moved;      /* the stamps that do not hold */
     struct graph *graph;
     struct script *script; /* NULL: the graph came from the snapshot, Lua was not started */
     struct digest stamp;
@@ -53,8 +57,21 @@ int session_load(struct session *s, struct err *e);
 int session_evaluate(struct session *s, struct err *e);
 /* Keeps the graph (with what drivers added) as the snapshot. */
 int session_save(struct session *s, struct err *e);
+/* Where the snapshot lies. */
+char *session_snapshot(struct session *s);
 /* Writes the stat cache back and gives everything up. */
 int session_close(struct session *s, struct err *e);
+
+/* session_still.c: takes the stamps of the last build and looks at every file. Without them, or
+ * when the graph may have to be made anew for another reason than a file, there are none. */
+int session_look(struct session *s, struct err *e);
+/* True when nothing moved since a build of these names found everything clean: `nodes` how many. */
+bool session_is_still(const struct session *s, const struct strs *names, uint32_t *nodes);
+/* One a node: nothing moved that its last decision looked at; NULL when nothing is known. */
+bool *session_still_nodes(struct session *s);
+/* Brings the stamps up to what this build found and made; `clean`: all of what `names` asks for. */
+int session_settle(struct session *s, struct plan *plan, const struct outcome *outcomes,
+                   const struct strs *names, struct err *e);
 
 /* session_target.c: the nodes that names on a command line stand for: a node, a file that one
  * makes, or the end of either where only one fits. No names: the default targets. */

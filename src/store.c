@@ -161,7 +161,7 @@ struct store *store_open(const char *dir, struct err *e)
     int rc;
 
     s->dir = xstrdup(dir);
-    s->ops_end = &s->ops;
+    s->journal_fd = -1;
     rc = os_mkdirs(dir, e);
     if (rc == 0)
         rc = check_pages(s, store_check_heads, e);
@@ -173,6 +173,8 @@ struct store *store_open(const char *dir, struct err *e)
         rc = check_pages(s, store_check_pages, e);
     if (rc == 0)
         rc = open_tables(s, e);
+    if (rc == 0)
+        rc = store_journal_open(s, e);
     if (rc < 0) {
         store_close(s);
         s = NULL;
@@ -181,147 +183,167 @@ struct store *store_open(const char *dir, struct err *e)
     return s;
 }
 
+/* What could not be synced is in the journal. */
 void store_close(struct store *store)
 {
+    struct err ignored = {0};
+
     if (!store)
         return;
-    if (store->write)
+    if (store->open)
         store_abort(store);
+    if (store->op_count > 0 && store_sync(store, &ignored) < 0)
+        err_release(&ignored);
+    os_unlock(&store->journal_fd);
     if (store->read)
         mdb_txn_abort(store->read);
     if (store->env)
         mdb_env_close(store->env);
     if (store->env && store->committed)
         store_seal(store);
-    arena_release(&store->ops_arena);
+    arena_release(&store->op_arena);
+    strmap_release(&store->op_by_key);
+    free(store->ops);
     free(store->dir);
     free(store);
 }
 
-static int begin_write(struct store *s, struct err *e)
+static const char *op_key(struct arena *arena, enum store_table table, const struct digest *key)
 {
-    int rc = mdb_txn_begin(s->env, NULL, 0, &s->write);
+    char hex[DIGEST_HEX_LEN + 1];
 
-    if (rc == MDB_MAP_RESIZED) { /* another process made it grow */
-        mdb_env_set_mapsize(s->env, 0);
-        rc = mdb_txn_begin(s->env, NULL, 0, &s->write);
-    }
-    if (rc)
-        s->write = NULL;
-    return rc ? fail(s, "write to", rc, e) : 0;
+    digest_hex(key, hex);
+    return arena_printf(arena, "%d%s", (int)table, hex);
 }
 
-static void forget_ops(struct store *s)
+void store_add_op(struct store *s, enum store_table table, const struct digest *key,
+                  struct str value)
 {
-    arena_release(&s->ops_arena);
-    s->ops = NULL;
-    s->ops_end = &s->ops;
+    if (s->op_count == s->op_cap) {
+        s->op_cap = s->op_cap ? 2 * s->op_cap : 64;
+        s->ops = xrealloc(s->ops, s->op_cap * sizeof(*s->ops));
+    }
+    s->ops[s->op_count] = (struct store_op){
+        table, *key, {arena_memdup(&s->op_arena, value.ptr, value.len), value.len}};
+    strmap_set(&s->op_by_key, op_key(&s->op_arena, table, key), (uint32_t)s->op_count);
+    s->op_count++;
+}
+
+/* Forgets the ops from `count` on. */
+static void forget_ops(struct store *s, size_t count)
+{
+    strmap_release(&s->op_by_key);
+    s->op_count = count;
+    if (count == 0)
+        arena_release(&s->op_arena);
+    for (size_t i = 0; i < count; i++)
+        strmap_set(&s->op_by_key, op_key(&s->op_arena, s->ops[i].table, &s->ops[i].key),
+                   (uint32_t)i);
 }
 
 int store_begin(struct store *s, struct err *e)
 {
-    if (s->write || s->reading)
+    (void)e;
+    if (s->open || s->reading)
         BUG("store_begin inside of a transaction");
-    forget_ops(s);
-    return begin_write(s, e);
+    s->open = true;
+    s->begun = s->op_count;
+    return 0;
 }
 
 void store_abort(struct store *s)
 {
-    if (s->write)
-        mdb_txn_abort(s->write);
-    s->write = NULL;
-    forget_ops(s);
+    if (s->open)
+        forget_ops(s, s->begun);
+    s->open = false;
 }
 
-static int apply(struct store *s, const struct store_op *op)
+static int begin_write(struct store *s, MDB_txn **txn)
+{
+    int rc = mdb_txn_begin(s->env, NULL, 0, txn);
+
+    if (rc == MDB_MAP_RESIZED) { /* another process made it grow */
+        mdb_env_set_mapsize(s->env, 0);
+        rc = mdb_txn_begin(s->env, NULL, 0, txn);
+    }
+    return rc;
+}
+
+static int apply_one(struct store *s, MDB_txn *txn, const struct store_op *op)
 {
     MDB_val key = {DIGEST_BYTES, (void *)(uintptr_t)op->key.bytes};
     MDB_val value = {op->value.len, (void *)(uintptr_t)op->value.ptr};
     int rc;
 
     if (op->value.len == 0) {
-        rc = mdb_del(s->write, s->tables[op->table], &key, NULL);
+        rc = mdb_del(txn, s->tables[op->table], &key, NULL);
         return rc == MDB_NOTFOUND ? 0 : rc;
     }
-    return mdb_put(s->write, s->tables[op->table], &key, &value, 0);
+    return mdb_put(txn, s->tables[op->table], &key, &value, 0);
 }
 
-/* Doubles the map, which needs the transaction gone, and does again what the transaction had done.
- */
-static int grow(struct store *s, struct err *e)
+static int apply_all(struct store *s)
+{
+    MDB_txn *txn;
+    int rc = begin_write(s, &txn);
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < s->op_count; i++)
+        rc = apply_one(s, txn, &s->ops[i]);
+    s->committed = true;
+    if (rc == 0)
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+/* A map that is full is doubled, which needs the transaction gone, and everything is put again. */
+int store_apply(struct store *s, struct err *e)
 {
     MDB_envinfo info;
-    int rc;
+    int rc = apply_all(s);
 
-    do {
-        if (s->write)
-            mdb_txn_abort(s->write);
-        s->write = NULL;
+    while (rc == MDB_MAP_FULL) {
         mdb_env_info(s->env, &info);
         rc = mdb_env_set_mapsize(s->env, info.me_mapsize * 2);
         if (rc)
             return fail(s, "grow", rc, e);
-        if (begin_write(s, e) < 0)
-            return -1;
-        for (const struct store_op *op = s->ops; rc == 0 && op; op = op->next)
-            rc = apply(s, op);
-    } while (rc == MDB_MAP_FULL);
-    return rc ? fail(s, "write to", rc, e) : 0;
+        rc = apply_all(s);
+    }
+    if (rc)
+        return fail(s, "write to", rc, e);
+    forget_ops(s, 0);
+    return 0;
 }
 
 int store_commit(struct store *s, struct err *e)
 {
-    int rc;
+    int rc = 0;
 
-    if (!s->write)
+    if (!s->open)
         BUG("store_commit outside of a transaction");
-    do {
-        if (store_pass("store_commit") < 0) {
-            rc = errno;
-            break;
-        }
-        s->committed = true;
-        rc = mdb_txn_commit(s->write);
-        s->write = NULL; /* it is gone, committed or not */
-        if (rc == MDB_MAP_FULL && grow(s, e) < 0) {
-            store_abort(s);
-            return -1;
-        }
-    } while (rc == MDB_MAP_FULL);
-    store_abort(s);
-    return rc ? fail(s, "write to", rc, e) : 0;
-}
-
-static int put_in_transaction(struct store *s, enum store_table table, const struct digest *key,
-                              struct str value, struct err *e)
-{
-    struct store_op *op = arena_alloc(&s->ops_arena, sizeof(*op));
-    int rc;
-
-    op->table = table;
-    op->key = *key;
-    op->value = (struct str){arena_memdup(&s->ops_arena, value.ptr, value.len), value.len};
-    *s->ops_end = op;
-    s->ops_end = &op->next;
-    rc = apply(s, op);
-    if (rc == MDB_MAP_FULL)
-        return grow(s, e);
-    return rc ? fail(s, "write to", rc, e) : 0;
+    if (store_pass("store_commit") < 0)
+        rc = fail(s, "write to", errno, e);
+    if (rc == 0)
+        rc = store_apply(s, e);
+    if (rc < 0) {
+        store_abort(s);
+        return -1;
+    }
+    s->open = false;
+    return store_sync(s, e);
 }
 
 int store_table_put(struct store *s, enum store_table table, const struct digest *key,
                     struct str value, struct err *e)
 {
-    if (s->write)
-        return put_in_transaction(s, table, key, value, e);
-    if (store_begin(s, e) < 0)
+    bool alone = !s->open;
+
+    if (alone && store_begin(s, e) < 0)
         return -1;
-    if (put_in_transaction(s, table, key, value, e) < 0) {
-        store_abort(s);
-        return -1;
-    }
-    return store_commit(s, e);
+    store_add_op(s, table, key, value);
+    return alone ? store_commit(s, e) : 0;
 }
 
 int store_table_remove(struct store *s, enum store_table table, const struct digest *key,
@@ -334,9 +356,6 @@ static int begin_read(struct store *s, MDB_txn **txn, struct err *e)
 {
     int rc;
 
-    *txn = s->write;
-    if (s->write)
-        return 0;
     rc = s->read ? mdb_txn_renew(s->read) : mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->read);
     if (rc == MDB_MAP_RESIZED) {
         mdb_env_set_mapsize(s->env, 0);
@@ -354,6 +373,20 @@ void store_table_done(struct store *s)
     s->reading = false;
 }
 
+static bool find_op(struct store *s, enum store_table table, const struct digest *key,
+                    struct str *value)
+{
+    struct arena arena = {0};
+    uint32_t at = STRMAP_NONE;
+
+    if (s->op_count > 0)
+        at = strmap_get(&s->op_by_key, op_key(&arena, table, key));
+    if (at != STRMAP_NONE)
+        *value = s->ops[at].value;
+    arena_release(&arena);
+    return at != STRMAP_NONE;
+}
+
 int store_table_get(struct store *s, enum store_table table, const struct digest *key,
                     struct str *value, bool *found, struct err *e)
 {
@@ -363,6 +396,10 @@ int store_table_get(struct store *s, enum store_table table, const struct digest
     int rc;
 
     *found = false;
+    if (find_op(s, table, key, value)) {
+        *found = value->len > 0;
+        return 0;
+    }
     if (begin_read(s, &txn, e) < 0)
         return -1;
     rc = mdb_get(txn, s->tables[table], &k, &v);
@@ -385,7 +422,7 @@ int store_table_each_key(struct store *s, enum store_table table, store_each_key
     int rc;
     int result = 0;
 
-    if (begin_read(s, &txn, e) < 0)
+    if ((s->op_count > 0 && store_sync(s, e) < 0) || begin_read(s, &txn, e) < 0)
         return -1;
     rc = mdb_cursor_open(txn, s->tables[table], &cursor);
     while (rc == 0 && result == 0) {

@@ -5,10 +5,11 @@
  * at any instant leaves the last committed state. The only user of zlib and LMDB. Knows no
  * execution. One thread at a time.
  *
- * What a crash can do. Records are synced to the disk when they are committed; objects are not, one
- * fsync an object would cost more than making most of them. So after a kill of the process every
- * record's objects are there; after a power cut an object of the last seconds may be missing or cut
- * short. Every read checks the digest, so that such an object is never handed out: it is removed
+ * What a crash can do. Records are synced to the disk when they are committed, those of a run within
+ * a second (a journal holds them until then); objects are not, one fsync an object would cost more
+ * than making most of them. So after a kill of the process every record and its objects are there;
+ * after a power cut records of the last second are forgotten, and an object of the last seconds may
+ * be missing or cut short. Every read checks the digest, so that such an object is never handed out: it is removed
  * and reported as damaged (ERR_X103), like one that is missing (ERR_X102), and a caller who can
  * make it again does: putting it heals it. */
 #ifndef SPAK_STORE_H
@@ -56,8 +57,9 @@ void store_close(struct store *store);
 /* Objects. Putting one that is there already writes nothing. */
 int store_put_bytes(struct store *s, const void *bytes, size_t len, struct digest *out,
                     struct err *e);
-int store_put_file(struct store *s, const char *path, struct digest *out, uint64_t *size_bytes,
-                   struct err *e);
+/* `cache` learns the file's digest; NULL: nobody does. */
+int store_put_file(struct store *s, const char *path, struct hash_cache *cache, struct digest *out,
+                   uint64_t *size_bytes, struct err *e);
 bool store_has(struct store *s, const struct digest *d);
 /* Reads it and checks its digest; a damaged or missing object is an error that names it. */
 int store_get_bytes(struct store *s, const struct digest *d, struct buf *out, struct err *e);
@@ -103,6 +105,11 @@ int store_begin(struct store *s, struct err *e);
 /* After a put of a transaction failed, abort is the only way on. A failed commit has aborted. */
 int store_commit(struct store *s, struct err *e);
 void store_abort(struct store *s);
+/* A commit that a kill of this process cannot undo, but a power cut of the next second can. Seen by
+ * this process at once, by others after store_sync. */
+int store_commit_soon(struct store *s, struct err *e);
+/* Waits until everything that was committed is on the disk. */
+int store_sync(struct store *s, struct err *e);
 
 /* Is this error one that making the object again would heal? */
 bool store_lost_object(const struct err *e);

@@ -8,13 +8,13 @@
 
 enum store_table { TABLE_ACTIONS, TABLE_NODES, TABLE_VALUES, TABLE_COUNT };
 
-/* A put of the transaction that is open: done again after the map has grown, which no open
- * transaction survives. */
+/* A put that is not in the tables yet: of the transaction that is open, or committed to the
+ * journal.
+ */
 struct store_op {
-    struct store_op *next;
     enum store_table table;
     struct digest key;
-    struct str value;
+    struct str value; /* empty: the key goes */
 };
 
 /* Room for what a stat says, as text. */
@@ -24,15 +24,20 @@ struct store {
     char *dir;
     MDB_env *env;
     MDB_dbi tables[TABLE_COUNT];
-    MDB_txn *read;  /* kept between reads, reset; renewing costs less than making one */
-    MDB_txn *write; /* NULL outside of a transaction */
+    MDB_txn *read; /* kept between reads, reset; renewing costs less than making one */
     bool reading;
     bool committed;         /* the state is not what its seal says any more */
     bool sealed;            /* it is the one that was left here */
     char found[SEAL_BYTES]; /* its stat when it was opened */
-    struct arena ops_arena;
+    bool open;              /* between store_begin and its end */
+    struct arena op_arena;  /* of everything below */
     struct store_op *ops;
-    struct store_op **ops_end;
+    size_t op_count, op_cap;
+    size_t begun;            /* ops before this one are committed */
+    struct strmap op_by_key; /* the latest op of a key */
+    int journal_fd;          /* -1: not ours */
+    size_t journal_bytes;
+    int64_t sync_ns; /* when the journal is due to go into the tables, 0: it is empty */
 };
 
 /* Passes a fault point, trying again after EINTR; sets errno and returns -1 when it fails. */
@@ -43,6 +48,13 @@ int store_table_put(struct store *s, enum store_table table, const struct digest
                     struct str value, struct err *e);
 int store_table_remove(struct store *s, enum store_table table, const struct digest *key,
                        struct err *e);
+/* Remembers a put. */
+void store_add_op(struct store *s, enum store_table table, const struct digest *key,
+                  struct str value);
+/* Puts what is remembered into the tables, in one transaction that waits for the disk. */
+int store_apply(struct store *s, struct err *e);
+/* store_journal.c: takes in what a killed process left. */
+int store_journal_open(struct store *s, struct err *e);
 /* The value stays where it is, in the map, until store_table_done. */
 int store_table_get(struct store *s, enum store_table table, const struct digest *key,
                     struct str *value, bool *found, struct err *e);

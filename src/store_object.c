@@ -162,25 +162,34 @@ static int pack_file(struct packer *p, const char *path, struct err *e)
     return rc;
 }
 
+static int digest_of(const char *path, struct hash_cache *cache, struct hash_look *out,
+                     struct err *e)
+{
+    if (cache && hash_cache_look(cache, path, out, e) < 0)
+        return -1;
+    if (cache && out->stat.kind == OS_FILE)
+        return 0;
+    return hash_file(path, &out->digest, e) < 0 ? -1 : os_stat(path, &out->stat, e);
+}
+
 /* One attempt: the digest decides the name before the content is read a second time, so the content
  * may have moved meanwhile. */
-static int put_file_once(struct store *s, const char *path, struct digest *out,
-                         uint64_t *size_bytes, bool *stored, struct err *e)
+static int put_file_once(struct store *s, const char *path, struct hash_cache *cache,
+                         struct digest *out, uint64_t *size_bytes, bool *stored, struct err *e)
 {
     struct arena arena = {0};
     struct packer packer;
-    struct os_stat stat = {0};
+    struct hash_look look;
     struct digest packed;
     const char *object;
-    int rc = hash_file(path, out, e);
 
     *stored = false;
-    if (rc == 0)
-        rc = os_stat(path, &stat, e);
-    if (rc < 0)
-        return rc;
+    if (digest_of(path, cache, &look, e) < 0)
+        return -1;
+    *out = look.digest;
     object = store_object_path(s, &arena, out);
-    *size_bytes = stat.size_bytes;
+    *size_bytes = look.stat.size_bytes;
+    int rc = 0;
     *stored = object_is_there(object);
     if (*stored)
         goto out;
@@ -200,13 +209,13 @@ out:
     return rc;
 }
 
-int store_put_file(struct store *s, const char *path, struct digest *out, uint64_t *size_bytes,
-                   struct err *e)
+int store_put_file(struct store *s, const char *path, struct hash_cache *cache, struct digest *out,
+                   uint64_t *size_bytes, struct err *e)
 {
     for (int attempt = 0; attempt < 3; attempt++) {
         bool stored;
 
-        if (put_file_once(s, path, out, size_bytes, &stored, e) < 0)
+        if (put_file_once(s, path, cache, out, size_bytes, &stored, e) < 0)
             return -1;
         if (stored)
             return 0;

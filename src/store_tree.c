@@ -83,7 +83,7 @@ static int put_entry(struct store *s, const char *path, const struct tree_entry 
     int rc = 0;
 
     if (entry->kind == 'f' || entry->kind == 'x') {
-        rc = store_put_file(s, path, &digest, &size_bytes, e);
+        rc = store_put_file(s, path, NULL, &digest, &size_bytes, e);
     } else if (entry->kind == 'l') {
         rc = read_link(path, text, &len, e);
         if (rc == 0)

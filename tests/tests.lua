@@ -119,7 +119,7 @@ local environment = {
 }
 
 local function command_line_tests(project)
-  local more = glob { "README.md", "invariants/*", "tests/cheats/*", "tests/fault/*", "src/runner/*.h" }
+  local more = glob { "README.md", "tests/bench/*", "invariants/*", "tests/cheats/*", "tests/fault/*", "src/runner/*.h" }
   local tarball = { dist = project.tarball }
   local compiled = { bit_identity = glob { "kernels/**", "src/runner/**" }, runner_gpu = { glob "tests/cheats/gpu/*", project.gpu } }
   environment.SPAK_GPU = project.gpu and "${root}/" .. project.gpu

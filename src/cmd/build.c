@@ -62,13 +62,37 @@ static int build(struct cmd_context *c, struct session *s, struct build_report *
     return 0;
 }
 
+/* Whoever wants to hear of every node has every node decided for. */
+static bool wants_each_node(const struct cmd_context *c)
+{
+    return c->json || cmd_flag(c, "force");
+}
+
+static bool is_still(struct cmd_context *c, const struct session *s, int64_t begin_ns)
+{
+    uint32_t nodes;
+    if (cmd_flag(c, "dry-run") || cmd_flag(c, "stats") || cmd_flag(c, "verbose") ||
+        !session_is_still(s, &c->args, &nodes))
+        return false;
+    project_tell_still(c, nodes, os_monotonic_ns() - begin_ns);
+    return true;
+}
+
 static int run(struct cmd_context *c, struct err *e)
 {
     struct session s = {.lock_fd = -1};
     struct build_report report = {0};
-    int rc = project_open(c, "build", true, &s, e);
+    int64_t begin_ns = os_monotonic_ns();
+    int rc = project_enter(c, "build", true, &s, e);
+    if (rc == 0 && !wants_each_node(c))
+        rc = session_look(&s, e);
+    if (rc == 0 && is_still(c, &s, begin_ns))
+        goto out;
+    if (rc == 0)
+        rc = project_load(c, true, &s, e);
     if (rc == 0)
         rc = build(c, &s, &report, e);
+out:
     build_release(&report);
     if (session_close(&s, e) < 0)
         rc = -1;

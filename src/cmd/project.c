@@ -45,8 +45,8 @@ static void warn(const struct cmd_context *c, const struct err *e)
     buf_release(&text);
 }
 
-int project_open(struct cmd_context *c, const char *verb, bool lock, struct session *s,
-                 struct err *e)
+int project_enter(struct cmd_context *c, const char *verb, bool lock, struct session *s,
+                  struct err *e)
 {
     struct strs params = {0};
     cmd_values(c, "define", &params);
@@ -63,11 +63,21 @@ int project_open(struct cmd_context *c, const char *verb, bool lock, struct sess
     strs_release(&params);
     if (s->warning.set)
         warn(c, &s->warning);
-    if (rc == 0)
-        rc = session_load(s, e);
+    return rc;
+}
+
+int project_load(struct cmd_context *c, bool lock, struct session *s, struct err *e)
+{
+    int rc = session_load(s, e);
     if (rc == 0 && c->json && lock)
         tell_graph(s);
     return rc;
+}
+
+int project_open(struct cmd_context *c, const char *verb, bool lock, struct session *s,
+                 struct err *e)
+{
+    return project_enter(c, verb, lock, s, e) < 0 ? -1 : project_load(c, lock, s, e);
 }
 
 static int parse_jobs(const char *text, int *jobs, struct err *e)
@@ -112,6 +122,21 @@ struct console *project_console(struct cmd_context *c, struct build_options *o)
         fputs("spak: warning: this kernel has no Landlock: commands run without a sandbox\n",
               stderr);
     return console;
+}
+
+void project_tell_still(struct cmd_context *c, uint32_t nodes, int64_t elapsed_ns)
+{
+    struct build_options o;
+    struct console *console = project_console(c, &o);
+    struct run_event end = {.kind = RUN_END,
+                            .node = GRAPH_NONE,
+                            .progress = {.total = nodes,
+                                         .done = nodes,
+                                         .clean = nodes,
+                                         .elapsed_ns = elapsed_ns,
+                                         .left_ns = -1}};
+    console_event(console, &end);
+    console_close(console);
 }
 
 static void tell_trace_json(const struct build_trace *t)

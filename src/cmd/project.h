@@ -21,6 +21,10 @@
         'q', "quiet", CMD_FLAG, NULL, "say only what went wrong"                                   \
     }
 
+/* The two halves of project_open. */
+int project_enter(struct cmd_context *c, const char *verb, bool lock, struct session *s,
+                  struct err *e);
+int project_load(struct cmd_context *c, bool lock, struct session *s, struct err *e);
 /* Opens and loads the session; `verb` names it to whoever waits. `lock`: the verb writes below
  * out/. */
 int project_open(struct cmd_context *c, const char *verb, bool lock, struct session *s,
@@ -29,6 +33,8 @@ int project_open(struct cmd_context *c, const char *verb, bool lock, struct sess
 int project_build_options(struct cmd_context *c, struct build_options *o, struct err *e);
 /* Draws the run's events as the options ask; NULL-safe to close. */
 struct console *project_console(struct cmd_context *c, struct build_options *o);
+/* Says that so many nodes were found clean without a look at any of them. */
+void project_tell_still(struct cmd_context *c, uint32_t nodes, int64_t elapsed_ns);
 /* Tells what happened after the run: warnings, traces, --stats. */
 void project_tell(struct cmd_context *c, const struct session *s,
                   const struct build_report *report);

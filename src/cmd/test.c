@@ -68,7 +68,11 @@ static int run(struct cmd_context *c, struct err *e)
 {
     struct session s = {.lock_fd = -1};
     struct build_report report = {0};
-    int rc = project_open(c, "test", true, &s, e);
+    int rc = project_enter(c, "test", true, &s, e);
+    if (rc == 0 && !c->json && !cmd_flag(c, "force"))
+        rc = session_look(&s, e);
+    if (rc == 0)
+        rc = project_load(c, true, &s, e);
     if (rc == 0)
         rc = test(c, &s, &report, e);
     build_release(&report);

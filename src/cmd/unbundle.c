@@ -94,7 +94,7 @@ static int take_object(struct unbundling *u, const struct tar_entry *entry, stru
         rc = refuse(u->tar.path,
                     arena_printf(a, "the content of %s has another digest", entry->name), e);
     if (rc == 0)
-        rc = store_put_file(u->s.store, temp, &digest, &size, e);
+        rc = store_put_file(u->s.store, temp, NULL, &digest, &size, e);
     unlink(temp);
     u->objects += rc == 0;
     return rc;

@@ -169,7 +169,7 @@ static void made(struct world *w, const char *name, const char *content, const c
     put(name, content);
     state.base = w->plan->entries[id].base;
     state.explanation = w->plan->entries[id].explanation;
-    ok(store_put_file(w->store, name, &out->digest, &out->size_bytes, &e), &e);
+    ok(store_put_file(w->store, name, NULL, &out->digest, &out->size_bytes, &e), &e);
     state.record.outputs = out;
     state.record.output_count = 1;
     state.record.wall_ns = 1000;

@@ -170,13 +170,13 @@ static void files_go_in_and_out(void **state)
 
     (void)state;
     put_text("in", "content of a file", 0644);
-    ok(store_put_file(store, "in", &digest, &size_bytes, &e), &e);
+    ok(store_put_file(store, "in", NULL, &digest, &size_bytes, &e), &e);
     assert_int_equal(size_bytes, 17);
     ok(store_get_file(store, &digest, "deep/er/out", 0751, &e), &e);
     assert_content("deep/er/out", "content of a file");
     ok(os_stat("deep/er/out", &stat, &e), &e);
     assert_int_equal(stat.mode, 0751);
-    assert_int_equal(store_put_file(store, "absent", &digest, &size_bytes, &e), -1);
+    assert_int_equal(store_put_file(store, "absent", NULL, &digest, &size_bytes, &e), -1);
     assert_string_equal(e.message, "cannot read absent: No such file or directory");
     err_release(&e);
 }

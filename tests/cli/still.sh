@@ -1,0 +1,181 @@
+#!/bin/sh
+# A build in which nothing moved, little moved, or something moved that is hard to see.
+# shellcheck disable=SC2016
+. "$(dirname "$0")/lib.sh"
+
+# Two chains, a common end, and a header that a depfile finds.
+chains() {
+    project '
+for _, name in ipairs { "a", "b" } do
+  node { "out/" .. name, inputs = name, run = { "cp", name, "out/" .. name } }
+  node { "out/" .. name .. "2", inputs = "out/" .. name, run = { "cp", "out/" .. name, "out/" .. name .. "2" } }
+end
+node { "out/found", inputs = "a", depfile = "out/found.d", reads = "include",
+  run = { "sh", "-c", "cat a include/h >out/found; echo out/found: a include/h >out/found.d" } }
+target "all" { "out/a2", "out/b2", "out/found", default = true }
+target "only-b" { "out/b2" }'
+    put a 1
+    put b 1
+    put include/h 1
+    spak build
+    assert_exit 0
+    settle
+}
+
+# Files that were made a moment ago are read once more; then all is known.
+settle() {
+    sleep 0.05
+    spak build
+    assert_exit 0
+}
+
+# Which nodes ran in a build that looked only at what moved.
+assert_ran_now() {
+    spak build --no-trace -v
+    assert_exit 0
+    sed -n 's/^\[[0-9/]*\] \([^ :]*\).*/\1/p' "$scratch/err" | sort | tr '\n' ' ' >"$scratch/ran"
+    [ "$(cat "$scratch/ran")" = "$1" ] || fail "ran: $(cat "$scratch/ran"), not $1"
+}
+
+test_nothing_moved_reads_nothing() {
+    chains
+    spak build --stats
+    assert_contains err 'lua evaluated: no' 'files hashed: 0'
+    mv out/.spak/state.mdb out/.spak/away # who does not look needs none of it
+    spak build
+    assert_exit 0
+    assert_contains err '5 up to date'
+}
+
+test_a_change_is_decided_for_where_it_reaches() {
+    chains
+    put b 2
+    assert_ran_now 'out/b out/b2 '
+    assert_file out/b2 2
+    assert_ran_now ''
+    put include/h 2
+    assert_ran_now 'out/found '
+    put out/a2 damaged
+    assert_ran_now ''
+    assert_file out/a2 1
+    rm out/a
+    assert_ran_now ''
+    assert_file out/a 1
+}
+
+# Another target's build takes what moved away from nobody.
+test_what_one_target_saw_is_not_what_another_saw() {
+    chains
+    spak build only-b
+    put a 2
+    put b 2
+    spak build only-b
+    assert_file out/b2 2
+    assert_file out/a2 1
+    spak build
+    assert_file out/a2 2
+    put b 3
+    spak build out/b
+    assert_file out/b 3
+    assert_file out/b2 2
+    spak build
+    assert_file out/b2 3
+}
+
+test_edits_that_leave_the_time_are_seen() {
+    chains
+    for text in 2 3 4 5; do # of the same second, and of the same length
+        put a $text
+        spak build
+        assert_file out/a2 $text
+    done
+    touch -r a "$scratch/then"
+    put a 6
+    touch -r "$scratch/then" a
+    spak build
+    assert_file out/a2 6
+    mv b kept
+    put b 9
+    touch -r kept b
+    spak build
+    assert_file out/b2 9
+    mv kept b # an older file comes back
+    spak build
+    assert_file out/b2 1
+}
+
+test_touched_with_the_same_content() {
+    chains
+    touch a b include/h out/a
+    sleep 0.05
+    spak build --stats
+    assert_contains err 'files hashed: 4' '5 up to date'
+    spak build --stats
+    assert_contains err 'files hashed: 0'
+}
+
+test_a_glob_sees_a_new_file() {
+    project 'for _, file in ipairs(glob "src/*.txt") do
+  node { "out/" .. path.base(file), inputs = file, run = { "cp", file, "out/" .. path.base(file) } }
+end'
+    put src/a.txt 1
+    spak build
+    settle
+    settle
+    put src/b.txt 2
+    spak build
+    assert_file out/b.txt 2
+    settle
+    put src/c.other 3
+    spak build --stats
+    assert_contains err 'lua evaluated: no'
+    rm src/a.txt
+    spak build
+    assert_absent out/a.txt
+}
+
+test_a_changed_spakfile_parameter_or_tool() {
+    project 'node { "out/x", write = param("text", "1") .. "\n" }'
+    spak build
+    settle
+    spak build -D text=2
+    assert_file out/x 2
+    spak build
+    assert_file out/x 1
+    put spakfile 'node { "out/x", write = "3\n" }'
+    spak build
+    assert_file out/x 3
+}
+
+test_a_failed_node_fails_again() {
+    project 'node { "out/x", inputs = "in", run = { "sh", "-c", "grep 1 in >out/x" } }'
+    put in 1
+    spak build
+    settle
+    put in 2
+    spak build
+    assert_exit 1
+    spak build
+    assert_exit 1
+    put in 1
+    spak build
+    assert_exit 0
+    assert_file out/x 1
+}
+
+test_stamps_that_are_damaged_cost_time_only() {
+    chains
+    for bytes in 0 7 100 1000 2000; do
+        head -c "$bytes" out/.spak/stamps >cut_short
+        cat cut_short >out/.spak/stamps
+        spak build
+        assert_exit 0
+        assert_contains err '5 up to date'
+        put a "$bytes"
+        spak build
+        assert_file out/a2 "$bytes"
+        settle
+    done
+}
+
+run_tests "$0" "$@"
