@@ -10,6 +10,8 @@
 #ifdef TYPE_F16
 #include <cuda_fp16.h>
 typedef __half element;
+#define ROUNDING 0x1p-11 /* of a weight, as a share of it */
+#define LEAST 0x1p-25    /* and at least, where a weight is below the type's normal numbers */
 static __device__ double wide(element x)
 {
     return (double)__half2float(x);
@@ -17,6 +19,8 @@ static __device__ double wide(element x)
 #else
 #include <cuda_bf16.h>
 typedef __nv_bfloat16 element;
+#define ROUNDING 0x1p-8
+#define LEAST 0.0 /* as small as those of fp32 */
 static __device__ double wide(element x)
 {
     return (double)__bfloat162float(x);
@@ -25,9 +29,9 @@ static __device__ double wide(element x)
 
 /* What a score in fp32 may be wrong by, as a share of a rounding to two bytes: scores are summed in
  * fp32, so their error is that of a weight in fp32, not in two bytes. */
-#define SCORE_SHARE 0x1p-10
+#define SCORE_SHARE (0x1p-18 / ROUNDING)
 /* The same for a logarithm of sums of fp32 exponentials. */
-#define LSE_SHARE 0x1p-4
+#define LSE_SHARE (0x1p-12 / ROUNDING)
 
 enum combine { SUM, LARGEST };
 
@@ -104,7 +108,7 @@ extern "C" __global__ void reference_at(const long long *dims, const void *const
         double v = wide(r.v[j * r.stride + c]);
         sum += p;
         out += p * v;
-        weight += p * fabs(v);
+        weight += (p + LEAST / ROUNDING) * fabs(v);
     }
     sum = block_combine(sum, SUM);
     out = block_combine(out, SUM);
