@@ -29,10 +29,8 @@ local function make(arg)
     doc = arg.doc,
     inputs = { arg.source, rule_file "step/cubin.sh" },
     run = {
-      "sh", rule_file "step/cubin.sh", stem .. ".resources", arg.spills and "yes" or "no",
-      nvcc.path, "-cubin", "-std=c++17", "-O3", "-lineinfo", "-Xptxas", "-v",
-      ("-gencode=arch=%s,code=%s"):format(arch:gsub("^sm_", "compute_"), arch),
-      macros(arg.set), "-MD", "-MF", depfile, arg.source, "-o", out,
+      "sh", rule_file "step/cubin.sh", stem .. ".resources", arg.spills and "yes" or "no", arch, out,
+      nvcc.path, "-std=c++17", "-O3", "-lineinfo", macros(arg.set), "-MD", "-MF", depfile, arg.source,
     },
     depfile = depfile,
     reads = { path.dir(arg.source), arg.headers },

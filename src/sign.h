@@ -1,6 +1,7 @@
-/* sign: raw Ed25519 signatures with OpenSSH keys. Besides hash, the only user of libcrypto.
+/* sign: raw Ed25519 signatures with keys in files or in an ssh-agent. Besides hash, the only user
+ * of libcrypto.
  *
- * Reads unencrypted openssh-key-v1 files and public key lines, with every length checked. Knows
+ * Reads unencrypted keys as OpenSSH and openssl write them, with every length checked. Knows
  * nothing of what is signed. */
 #ifndef SPAK_SIGN_H
 #define SPAK_SIGN_H
@@ -13,12 +14,25 @@
 struct sign_key {
     uint8_t public_key[SIGN_KEY_BYTES];
     uint8_t seed[SIGN_KEY_BYTES]; /* sign_forget wipes it */
+    bool agent;                   /* there is no seed: the ssh-agent signs */
 };
-/* Reads a private key file, without a passphrase. */
+/* Reads a private key file of OpenSSH or a PEM (openssl genpkey -algorithm ed25519), without a
+ * passphrase. */
 int sign_load(const char *path, struct sign_key *out, struct err *e);
 void sign_forget(struct sign_key *key);
-/* Reads the first "ssh-ed25519 BASE64 comment" of a file. */
-int sign_load_public(const char *path, uint8_t out[SIGN_KEY_BYTES], struct err *e);
+/* The key of the ssh-agent with this public part, NULL: its first Ed25519 key. */
+int sign_use_agent(const uint8_t *public_key, struct sign_key *out, struct err *e);
+
+struct sign_keys {
+    uint8_t (*at)[SIGN_KEY_BYTES];
+    size_t len;
+};
+/* Adds every "... ssh-ed25519 BASE64 ..." of a file, a public key's or one of allowed signers, or
+ * the key of a PEM. None is an error. */
+int sign_load_public(const char *path, struct sign_keys *out, struct err *e);
+/* The same of a text; none is none. */
+void sign_parse_public(struct str text, struct sign_keys *out);
+void sign_keys_release(struct sign_keys *keys);
 /* The fingerprint as `ssh-keygen -lf` prints it: "SHA256:..." */
 char *sign_key_id(struct arena *arena, const uint8_t public_key[SIGN_KEY_BYTES]);
 int sign_bytes(const struct sign_key *key, const void *bytes, size_t len, uint8_t out[SIGN_BYTES],

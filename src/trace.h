@@ -154,6 +154,18 @@ int trace_named_by(struct trace *t, const char *commit, struct arena *arena, tra
 int trace_named_kept(struct trace *t, size_t keep, bool lost, struct arena *arena,
                      trace_named_fn *fn, void *ctx, struct err *e);
 
+/* trace_sign.c: what git's configuration says of the keys that sign: user.signingKey where
+ * gpg.format is ssh (a path, or a key spelled out), and gpg.ssh.allowedSignersFile. NULL where it
+ * says nothing. */
+struct trace_keys {
+    const char *own, *allowed;
+};
+int trace_keys(struct trace *t, struct arena *arena, struct trace_keys *out, struct err *e);
+enum trace_signature { TRACE_UNSIGNED, TRACE_SIGNED, TRACE_BAD_SIGNATURE };
+/* What `git verify-commit` makes of a commit, and its words. */
+int trace_signature(struct trace *t, const char *commit, struct arena *arena,
+                    enum trace_signature *out, const char **words, struct err *e);
+
 /* trace_bundle.c: appends a git bundle of a target's branch up to a commit, with all notes of
  * traces: `git fetch` reads it too. */
 int trace_bundle(struct trace *t, const char *target, const char *commit, struct buf *out,

@@ -248,3 +248,56 @@ int trace_sign(git_repository *repo, const git_signature *who, struct str conten
     arena_release(&s.arena);
     return rc;
 }
+
+int trace_keys(struct trace *t, struct arena *arena, struct trace_keys *out, struct err *e)
+{
+    struct signing s = {0};
+    *out = (struct trace_keys){0};
+    if (git_repository_config_snapshot(&s.config, t->repo))
+        return trace_git_error(e, ERR_trace_repository, "cannot read git's configuration");
+    const char *format = setting(&s, "gpg.format");
+    const char *own = setting(&s, "user.signingKey");
+    if (own && format && strcmp(format, "ssh") == 0)
+        out->own = arena_strdup(arena, is_literal(own) ? own : path_setting(&s, "user.signingKey"));
+    const char *allowed = path_setting(&s, "gpg.ssh.allowedSignersFile");
+    out->allowed = allowed ? arena_strdup(arena, allowed) : NULL;
+    git_config_free(s.config);
+    arena_release(&s.arena);
+    return 0;
+}
+
+static bool has_signature(struct trace *t, const char *commit)
+{
+    git_buf signature = {0}, signed_data = {0};
+    git_oid id;
+    bool has = git_oid_fromstr(&id, commit) == 0 &&
+               git_commit_extract_signature(&signature, &signed_data, t->repo, &id, NULL) == 0;
+    git_buf_dispose(&signature);
+    git_buf_dispose(&signed_data);
+    return has;
+}
+
+int trace_signature(struct trace *t, const char *commit, struct arena *arena,
+                    enum trace_signature *out, const char **words, struct err *e)
+{
+    struct buf said = {0};
+    struct os_exit status = {0};
+    const char *git = os_which(arena, "git");
+    *out = TRACE_UNSIGNED;
+    *words = "";
+    if (!has_signature(t, commit))
+        return 0;
+    if (!git) {
+        err_set(e, ERR_signature, "the commit is signed, and git is not here to check it");
+        return err_hint(e, "install git");
+    }
+    const char *const argv[] = {git,    "--git-dir", git_repository_path(t->repo), "verify-commit",
+                                commit, NULL};
+    int rc = os_capture(argv, true, &said, &status, e);
+    struct str text = str_trim((struct str){buf_text(&said), said.len}), line = {"", 0};
+    str_split(&text, '\n', &line);
+    *words = arena_strndup(arena, line.ptr, line.len);
+    *out = status.code == 0 ? TRACE_SIGNED : TRACE_BAD_SIGNATURE;
+    buf_release(&said);
+    return rc;
+}

@@ -168,8 +168,12 @@ static int seal_provenance(struct attesting *a, struct err *e)
     struct strs params = {0};
     json_t *given = json_object();
     int rc = read_lines(a, "env/params", &params, e);
-    for (size_t i = 0; i < params.len; i++)
-        json_object_set_new(given, arena_printf(a->c->arena, "%zu", i), json_string(params.at[i]));
+    for (size_t i = 0; i < params.len; i++) {
+        struct str rest = str_of(params.at[i]), name;
+        str_split(&rest, '=', &name);
+        json_object_set_new(given, arena_strndup(a->c->arena, name.ptr, name.len),
+                            json_string(trace_value(a->c->arena, rest, NULL)));
+    }
     strs_release(&params);
     json_t *predicate =
         json_pack("{s:{s:s, s:{s:s, s:o}, s:O}, s:{s:{s:s}, s:{s:s}, s:O}}", "buildDefinition",
@@ -211,19 +215,59 @@ static int attest(struct attesting *a, struct err *e)
     return rc;
 }
 
+/* A public key stands for the half of it that the ssh-agent has. */
+static int use_agent(struct attesting *a, const char *file, const char *spelled, struct err *e)
+{
+    struct sign_keys keys = {0};
+    int rc = 0;
+    if (spelled)
+        sign_parse_public(str_of(spelled), &keys);
+    else if (file)
+        rc = sign_load_public(file, &keys, e);
+    if (rc == 0 && spelled && !keys.len)
+        rc = err_set(e, ERR_signature, "git's user.signingKey is no Ed25519 key");
+    if (rc == 0)
+        rc = sign_use_agent(keys.len ? keys.at[0] : NULL, &a->key, e);
+    sign_keys_release(&keys);
+    return rc;
+}
+
+static int git_key(struct attesting *a, struct err *e)
+{
+    struct trace_keys keys;
+    if (trace_keys(a->t, a->c->arena, &keys, e))
+        return -1;
+    if (!keys.own) {
+        err_set(e, ERR_usage, "attest needs a key, and git's configuration names none");
+        return err_hint(e, "--key FILE, --agent, or git config gpg.format ssh and user.signingKey");
+    }
+    if (text_starts_with(keys.own, "key::") || text_starts_with(keys.own, "ssh-"))
+        return use_agent(a, NULL, keys.own + (*keys.own == 'k' ? strlen("key::") : 0), e);
+    return text_ends_with(keys.own, ".pub") ? use_agent(a, keys.own, NULL, e)
+                                            : sign_load(keys.own, &a->key, e);
+}
+
+static int find_key(struct attesting *a, struct err *e)
+{
+    const char *file = cmd_value(a->c, "key");
+    file = file ? history_path(&a->s, file) : NULL;
+    if (cmd_flag(a->c, "agent"))
+        return use_agent(a, file, NULL, e);
+    return file ? sign_load(file, &a->key, e) : git_key(a, e);
+}
+
 static int run(struct cmd_context *c, struct err *e)
 {
     struct attesting a = {.c = c, .s = {.lock_fd = -1}};
-    const char *key = cmd_value(c, "key");
-    if (c->args.len != 1 || !key) {
-        err_set(e, ERR_usage, "attest takes one trace and a key");
+    if (c->args.len != 1) {
+        err_set(e, ERR_usage, "attest takes one trace");
         return err_hint(e, "spak attest fmha --key ~/.ssh/id_ed25519 -o fmha.jsonl");
     }
-    int rc = sign_load(key, &a.key, e);
-    if (rc == 0)
-        rc = history_open(c, "attest", &a.s, &a.t, e);
+    int rc = history_open(c, "attest", &a.s, &a.t, e);
     if (rc == 0)
         rc = trace_resolve(a.t, c->args.at[0], c->arena, &a.entry, e);
+    if (rc == 0)
+        rc = find_key(&a, e);
     if (rc == 0)
         rc = attest(&a, e);
     sign_forget(&a.key);
@@ -232,7 +276,10 @@ static int run(struct cmd_context *c, struct err *e)
 }
 
 static const struct cmd_option options[] = {
-    {0, "key", CMD_VALUE, "FILE", "an OpenSSH Ed25519 private key without a passphrase"},
+    {0, "key", CMD_VALUE, "FILE",
+     "an Ed25519 private key without a passphrase, of OpenSSH or in PEM; with --agent a public "
+     "one"},
+    {0, "agent", CMD_FLAG, NULL, "let the ssh-agent sign (default key: its first Ed25519 key)"},
     {'o', "output", CMD_VALUE, "FILE", "write the envelopes there (default: standard output)"},
     CMD_COMMON_OPTIONS,
     {0},
@@ -240,6 +287,8 @@ static const struct cmd_option options[] = {
 static const char *const examples[] = {
     "spak attest fmha --key ~/.ssh/id_ed25519 -o fmha.jsonl",
     "sign what the last run of fmha made, and of what",
+    "spak attest fmha --agent >fmha.jsonl",
+    "the same with a key that only the ssh-agent has",
     "spak verify fmha.jsonl --key ~/.ssh/id_ed25519.pub",
     "check it",
     NULL,
@@ -248,11 +297,13 @@ static const char *const examples[] = {
 const struct cmd cmd_attest = {
     .name = "attest",
     .summary = "sign what a run made, and of what",
-    .usage = "[OPTION]... --key FILE TRACE",
+    .usage = "[OPTION]... TRACE",
     .text =
         "Writes one DSSE envelope a line: an in-toto Statement v1 with SLSA Provenance v1, whose "
         "subjects are the outputs and the trace's commit, and where the trace holds invariants a "
-        "second one with their results (test-result v0.1). Signed raw Ed25519; the keyid is the "
+        "second one with their results (test-result v0.1). Signed raw Ed25519, with the key of "
+        "--key, of "
+        "the ssh-agent, or that git signs commits with (user.signingKey); the keyid is the "
         "fingerprint that `ssh-keygen -lf` prints. Also kept in refs/notes/spak/attest. A run on "
         "one's own machine with one's own key is SLSA build level 1, and no more is claimed. "
         "openssl alone can check it: the key as PEM is the base64 of the bytes "

@@ -126,4 +126,30 @@ test_candidates_of_matmul() {
     assert_study_identical matmul
 }
 
+test_a_tarball() {
+    project 'use "cc" "dist"
+cc { "out/bin/hello", sources = { "hello.c" }, ldflags = { "-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib", "-Wl,--no-as-needed" }, libs = { "z" } }
+target "x" { dist { "out/dist/hello-1.0.tar.gz", programs = { "out/bin/hello" }, files = { "docs/one", "docs/two" } } }'
+    put hello.c '#include <stdio.h>
+int main(void) { return puts("hello") < 0; }'
+    put docs/one one
+    put docs/two two
+    assert_identical
+    tar -tzf out/dist/hello-1.0.tar.gz >"$scratch/out"
+    assert_contains out hello-1.0/bin/hello hello-1.0/lib/libz.so.1 hello-1.0/docs/two
+}
+
+test_cubins() {
+    if ! command -v nvcc >/dev/null && ! [ -x /usr/local/cuda/bin/nvcc ]; then
+        echo 'no nvcc: cubins are not compared on this machine'
+        exit 0
+    fi
+    project 'use "cubin"
+cubin { "out/k.cubin", source = "k.cu" }
+target "x" { "out/k.cubin" }'
+    put k.cu 'extern "C" __global__ void twice(float *x, int n) { int i = blockIdx.x * blockDim.x + threadIdx.x; if (i < n) x[i] *= 2; }'
+    assert_identical
+    assert_lacks out/k.cubin "$PWD"
+}
+
 run_tests "$0" "$@"

@@ -68,6 +68,88 @@ test_there_and_back() {
     git fsck --strict --no-dangling
 }
 
+# A study that measures: planned here, measured where the device is, read here.
+measuring() {
+    project '
+node { "out/guide", kind = "guide", write = "make it fast" }
+node { "out/program", inputs = { "in" }, run = { "cp", "in", "out/program" } }
+node { metrics "out/m.json", device = true, measures = true, sandbox = false, guide = "out/guide", proofs = "out/invariant/tiny.json",
+  inputs = { "out/program", "bench.sh" }, run = { "sh", "bench.sh", "out/program", "out/m.json" } }
+node { traced "out/report", inputs = { "out/m.json" }, run = { "cp", "out/m.json", "out/report" } }
+target "x" { "out/report", default = true }'
+    law
+    put bench.sh <<'END'
+cat /proc/sys/kernel/random/uuid >"$2.id" # no two measurements are alike
+printf '{"metrics":[{"metric":"k.time","unit":"ns","median":%s,"lo":%s,"hi":%s,"n":3}],"samples":{"k.time":[%s,%s,%s]}}\n' \
+    "$(cat "$1")" "$(cat "$1")" "$(cat "$1")" "$(cat "$1")" "$(cat "$1")" "$(cat "$1")" >"$2"
+END
+    put in 100
+    put .gitignore /out/
+    commit_sources
+}
+
+# carry FROM TO: the history of x as one file, taken in there.
+carry() {
+    (cd "$1" && "$SPAK" bundle x -o "$scratch/carried.tar") >"$scratch/out" 2>"$scratch/err" || fail 'bundle'
+    mkdir -p "$2"
+    spak unbundle "$scratch/carried.tar" -C "$2"
+    assert_exit 0
+}
+
+test_a_measurement_made_elsewhere() {
+    measuring
+    here=$dir there=$scratch/there
+    rm -rf "$there"
+    without_device build
+    assert_exit 0
+    assert_equal "$(git log -1 --format='%(trailers:key=Spak-Status,valueonly,separator=)' spak/x)" partial 'the first run'
+    carry "$here" "$there"
+    assert_contains out 'pending  out/m.json'
+    cd "$there"
+    with_device build x
+    assert_exit 0
+    machine=$(git log -1 --format='%(trailers:key=Spak-Machine,valueonly,separator=)' spak/x)
+    assert_equal "$(git show "spak/x:measure/$machine/summary")" 'k.time ns 100 100 100 3' 'what was measured'
+    carry "$there" "$here"
+    cd "$here"
+    assert_equal "$(git log --format='%(trailers:key=Spak-Status,valueonly,separator=)' spak/x | tr '\n' ' ')" 'ok partial ' 'the states'
+    git diff --exit-code spak/x~1 spak/x -- plan src || fail 'the plan or the sources differ'
+    git show "spak/x:measure/$machine/nodes/out/m.json" | tr -d '\0' >"$scratch/out"
+    assert_contains out 'state ok' 'token '
+    spak diff x~1 x
+    assert_exit 0
+    assert_contains out k.time
+    spak show x
+    assert_contains out 'k.time ns 100'
+    put in 120 # the next change is made here, and again measured there
+    without_device build
+    assert_exit 0
+    git show "spak/x:measure/$machine/summary" >"$scratch/out"
+    assert_contains out 'k.time ns 100' # what is not measured anew stays as it was
+    carry "$here" "$there"
+    cd "$there"
+    cp "$here/in" in
+    with_device build x
+    assert_exit 0
+    carry "$there" "$here"
+    cd "$here"
+    assert_equal "$(git rev-list --count spak/x)" 4 'the number of runs'
+    assert_equal "$(git log --format=%P spak/x | grep -c ' ')" 0 'merges'
+    spak log x
+    assert_exit 0
+    assert_equal "$(wc -l <"$scratch/out")" 4 'the lines of the log'
+    assert_equal "$(git log --format=%h -L "/k.time/,+1:measure/$machine/summary" spak/x -s | wc -l)" 2 'the runs that moved the metric'
+    spak diff x~2 x
+    assert_exit 0
+    assert_contains out k.time '+20'
+    for run in spak/x spak/x~1 spak/x~2 spak/x~3; do
+        git notes --ref spak/run show "$run" >/dev/null || fail "$run has no note"
+    done
+    spak reproduce x --offline
+    assert_exit 0
+    git fsck --strict --no-dangling
+}
+
 test_git_reads_it() {
     sources
     without_device build

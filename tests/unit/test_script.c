@@ -936,7 +936,8 @@ static void the_cc_rule_makes_objects_and_links_them(void **state)
     assert_string_equal(slice_text(w->graph, a->reads, 0), "inc");
     assert_string_equal(slice_text(w->graph, a->reads, 1), "src");
     assert_string_equal(graph_text(w->graph, a->kind), "cc");
-    assert_string_equal(arg_of(w, "out/l.a", 1), "rcsD");
+    assert_non_null(strstr(arg_of(w, "out/l.a", 2), "ar rcsD"));
+    assert_string_equal(arg_of(w, "out/l.a", 3), "out/l.a");
     evaluate(w, "use 'cc'\ncc { 'out/x', sources = 'a.c', pkg = { "
                 "'no-such-module|lua5.4|lua-5.4|lua54|lua' } }");
     const struct node *linked = node_of(w, "out/x");
