@@ -125,6 +125,9 @@ void run_job_end(struct job *job, int64_t now_ns);
 /* run_policy.c: the closed world of a command. */
 const char *const *run_argv(struct run *r, uint32_t node, struct job *job, struct err *e);
 const char *const *run_env(struct run *r, uint32_t node, struct job *job);
+/* Whether a command works on what nobody trusts: it sees the toolchain and its inputs, no settings
+ * of the machine, and has bounds on memory and files. */
+bool run_is_confined(const struct graph *g, const struct node *n);
 int run_policy(struct run *r, uint32_t node, struct job *job, struct err *e);
 
 /* run_finish.c: what a command left behind. */
