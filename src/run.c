@@ -577,6 +577,7 @@ static void release_run(struct run *r)
     os_guard_stop(r->guard);
     jobserver_close(&r->jobserver);
     run_signals_close(r);
+    run_remove_tmp(r);
     run_drivers_free(r);
     while (r->ended) {
         struct ended *end = r->ended;
