@@ -108,6 +108,9 @@ local function compile(arg, source, flags, reads)
     run = { arg.cc, "-c", source, "-o", object, "-MMD", "-MF", object .. ".d", flags },
     depfile = object .. ".d",
     reads = reads,
+    kind = arg.confined and "candidate" or nil,
+    phase = arg.confined and "inner" or nil,
+    timeout = arg.confined and 300 or nil,
   })
 end
 
@@ -163,6 +166,9 @@ local function link(arg, objs, module_libs)
     doc = arg.doc,
     inputs = { objs, files },
     run = { arg.cc, "-o", arg[1], arg.kind == "shared" and "-shared" or {}, objs, arg.ldflags, libs, module_libs },
+    kind = arg.confined and "candidate" or nil,
+    phase = arg.confined and "inner" or nil,
+    timeout = arg.confined and 300 or nil,
   }
 end
 
@@ -205,6 +211,7 @@ return {
     std = { type = "string", default = "gnu11", doc = "the language's version" },
     inputs = { type = "paths", doc = "files that every source includes and a node makes" },
     order_only = { type = "paths", doc = "files that are made before the first compilation" },
+    confined = { type = "boolean", default = false, doc = "nobody trusts the sources: the compiler sees them and itself only, for at most five minutes" },
     objdir = { type = "string", doc = "where the objects go; without it out/obj/ and the path" },
     cc = { type = "string|tools", default = "cc", doc = "the compiler, a tool's name" },
     doc = { type = "string", doc = "what it is; without it, the comment or the prose above" },

@@ -43,6 +43,7 @@ local function compile(arg)
     sources = arg.source,
     headers = { path.dir(arg.source) },
     flags = { "-O3" },
+    confined = true,
     defines = defines,
     libs = arg.libs,
   }

@@ -334,10 +334,47 @@ static int check_study(const struct graph *g, uint32_t node, struct err *e)
     return refuse_at(g, node, GRAPH_NONE, e);
 }
 
+static bool is_planning(enum gate_object object)
+{
+    return object == GATE_INVARIANT || object == GATE_HYPOTHESIS || object == GATE_GUIDE ||
+           object == GATE_STUDY;
+}
+
+static int wrong_loop(const struct graph *g, uint32_t node, const char *what, struct err *e)
+{
+    err_set(e, ERR_P302, "%s %s", node_name(g, node), what);
+    err_hint(e, "planning makes guides and proofs, execution the rest, both below the folder of "
+                "outputs");
+    return refuse_at(g, node, GRAPH_NONE, e);
+}
+
+static int check_loop(struct gate *gate, const struct graph *g, uint32_t node, struct err *e)
+{
+    const struct node *n = &g->nodes[node];
+    size_t len = strlen(gate->options.out_dir);
+    enum gate_object object;
+    const char *name;
+    bool known = gate_names(g, node, &object, &name);
+    if ((n->flags & NODE_OUTER) && (n->flags & NODE_DEVICE))
+        return wrong_loop(g, node, "plans, and asks for a device", e);
+    if ((n->flags & NODE_INNER) && known && is_planning(object))
+        return wrong_loop(g, node, "is execution, and makes what only planning may make", e);
+    for (uint32_t i = 0; i < n->outputs.len; i++) {
+        const char *path = artifact_path(g, slice_id(g, n->outputs, i));
+        if (strncmp(path, gate->options.out_dir, len) != 0 || path[len] != '/')
+            return wrong_loop(g, node, "writes among the sources", e);
+    }
+    return 0;
+}
+
 int gate_admit(struct gate *gate, const struct graph *g, uint32_t node, struct arena *arena,
                const char **token, struct err *e)
 {
     struct slice proofs = g->nodes[node].proofs;
+    if ((g->nodes[node].flags & (NODE_OUTER | NODE_INNER)) && check_loop(gate, g, node, e) < 0)
+        return -1;
+    if (!(g->nodes[node].flags & NODE_MEASURES))
+        return 0;
     if (check_guide(g, node, e) < 0 || lint_guide(g, node, e) < 0 || check_complete(g, node, e) < 0)
         return -1;
     for (uint32_t i = 0; i < proofs.len; i++)

@@ -70,6 +70,7 @@ struct gate_options {
     struct store *store;
     struct hash_cache *cache;
     const char *programs; /* the folder of the engine's own programs */
+    const char *out_dir;  /* what nodes of either loop write below */
     /* Called once where the store has no journal: those of the traces, one after the other. May be
      * NULL. */
     int (*recall)(void *ctx, struct buf *journal, struct err *e);
@@ -78,9 +79,9 @@ struct gate_options {
 struct gate *gate_open(const struct gate_options *options);
 void gate_close(struct gate *gate);
 
-/* Admits a node that measures: the hex token of its lease, or -1 and an error of class ERR_PROTOCOL
- * that says which guide, proof or prediction is wanting and why. The guide and the proofs must lie
- * on disk, final. */
+/* Admits a node of either loop, -1 and an error of class ERR_PROTOCOL when it is in the wrong one.
+ * For a node that measures: the hex token of its lease, or an error that says which guide, proof or
+ * prediction is wanting and why; the guide and the proofs must lie on disk, final. */
 int gate_admit(struct gate *gate, const struct graph *g, uint32_t node, struct arena *arena,
                const char **token, struct err *e);
 /* The token alone: SHA-256 over the guide's digest and the sorted (name, digest) of the proofs. */

@@ -342,7 +342,7 @@ static int admit(struct decision *d, struct err *e)
 static int decide_gated(struct decision *d, struct err *e)
 {
     const struct node *node = &d->plan->graph->nodes[d->node];
-    if ((node->flags & NODE_MEASURES) && admit(d, e) < 0)
+    if ((node->flags & (NODE_MEASURES | NODE_OUTER | NODE_INNER)) && admit(d, e) < 0)
         return -1;
     return d->entry->verdict == PLAN_REFUSE ? 0 : decide_by_key(d, e);
 }
@@ -364,7 +364,7 @@ int plan_decide_final(struct plan *plan, uint32_t node, struct err *e)
     reset_entry(d.entry);
     if (n->action == NODE_GROUP)
         d.entry->verdict = PLAN_CLEAN;
-    else if ((n->flags & NODE_DEVICE) && !plan->options.device)
+    else if ((n->flags & NODE_DEVICE) && !(n->flags & NODE_OUTER) && !plan->options.device)
         set(&d, PLAN_DEFER, "UNMEASURED: no device");
     else
         rc = decide_gated(&d, e);

@@ -262,13 +262,20 @@ static bool is_noted(const struct run *r, const struct ended *end)
            end->status == STATUS_REFUSED;
 }
 
+/* A planning node that broke a rule is no law that was refuted. */
+static enum gate_end end_of(const struct run *r, const struct ended *end)
+{
+    bool outer = run_node(r, end->node)->flags & NODE_OUTER;
+    bool judged = end->error.code == ERR_P106 || end->error.code == ERR_P111;
+    if (end->status == STATUS_FAILED || (end->status == STATUS_REFUSED && outer && !judged))
+        return GATE_END_FAILED;
+    return end->status == STATUS_REFUSED ? GATE_END_REFUSED : GATE_END_OK;
+}
+
 static int note_one(struct run *r, const struct ended *end, struct err *e)
 {
-    enum gate_end how = end->status == STATUS_FAILED    ? GATE_END_FAILED
-                        : end->status == STATUS_REFUSED ? GATE_END_REFUSED
-                                                        : GATE_END_OK;
     int exit_code = end->state ? end->state->record.exit_code : 0;
-    return gate_note(r->options->gate, run_graph(r), end->node, how, exit_code, e);
+    return gate_note(r->options->gate, run_graph(r), end->node, end_of(r, end), exit_code, e);
 }
 
 static int write_down(struct run *r, const struct ended *end, struct err *e)
@@ -570,6 +577,7 @@ static void release_run(struct run *r)
     os_guard_stop(r->guard);
     jobserver_close(&r->jobserver);
     run_signals_close(r);
+    run_remove_tmp(r);
     run_drivers_free(r);
     while (r->ended) {
         struct ended *end = r->ended;

@@ -38,6 +38,28 @@ static int clear_outputs(struct run *r, uint32_t node, struct err *e)
     return os_remove(depfile, e) < 0 ? -1 : os_mkdirs_for(depfile, e);
 }
 
+/* Folders that stayed empty are removed when the run ends, all together: ext4 does not use an inode
+ * again for some seconds and looks at every one that it may not use, so that making and removing by
+ * turns costs more than most commands. */
+static void leave_tmp(const struct job *job)
+{
+    struct os_stat now;
+    struct err ignored = {0};
+    bool untouched = os_lstat(job->tmp, &now, &ignored) == 0 && now.kind == OS_DIR &&
+                     now.mtime_ns == job->tmp_mtime_ns;
+    if (!untouched && !ignored.set)
+        os_remove(job->tmp, &ignored);
+    err_release(&ignored);
+}
+
+void run_remove_tmp(struct run *r)
+{
+    struct err ignored = {0};
+    char *tmp = arena_printf(r->arena, "%s/tmp", r->options->state_dir);
+    if (os_remove(tmp, &ignored) < 0)
+        err_release(&ignored);
+}
+
 static int make_tmp(struct run *r, struct job *job, struct err *e)
 {
     struct os_stat stat;
@@ -45,6 +67,7 @@ static int make_tmp(struct run *r, struct job *job, struct err *e)
     if (os_remove(job->tmp, e) < 0 || os_mkdirs(job->tmp, e) < 0 || os_stat(job->tmp, &stat, e) < 0)
         return -1;
     job->started_wall_ns = stat.ctime_ns;
+    job->tmp_mtime_ns = stat.mtime_ns;
     return 0;
 }
 
@@ -135,13 +158,12 @@ int run_start(struct run *r, uint32_t node, struct err *e)
 
 void run_job_free(struct job *job)
 {
-    struct err ignored = {0};
     if (job->pidfd >= 0)
         close(job->pidfd);
     if (job->pipe_fd >= 0)
         close(job->pipe_fd);
-    if (job->tmp && os_remove(job->tmp, &ignored) < 0)
-        err_release(&ignored);
+    if (job->tmp)
+        leave_tmp(job);
     sandbox_free(job->sandbox);
     buf_release(&job->output);
     arena_release(&job->arena);

@@ -80,6 +80,43 @@ static int undeclared_write(const char *name, const struct sandbox_refusals *fou
         "output and renames needs a folder of its own for that output");
 }
 
+/* What planning reached for an accelerator with, NULL when it did not. */
+static const char *reached_device(const struct node *n, const struct sandbox_refusals *found)
+{
+    for (size_t i = 0; (n->flags & NODE_OUTER) && i < found->outside.len; i++)
+        if (text_starts_with(found->outside.at[i], "/dev/") &&
+            sandbox_is_accelerator(found->outside.at[i] + strlen("/dev/")))
+            return found->outside.at[i];
+    return NULL;
+}
+
+static int planning_device(const char *name, const char *device, struct err *e)
+{
+    err_set(e, ERR_P301, "%s plans, and tried to open %s", name, device);
+    return err_hint(e, "planning runs on the CPU alone: move what needs the device into a check or "
+                       "a bench");
+}
+
+/* A file that a candidate reached for and that its compiler complains about: programs look at many
+ * files that they do without. */
+static const char *escaped_to(const struct run *r, const struct job *job,
+                              const struct sandbox_refusals *found)
+{
+    bool confined = run_is_confined(run_graph(r), run_node(r, job->node));
+    const struct strs *lists[] = {&found->outside, &found->read};
+    for (size_t k = 0; confined && k < ARRAY_LEN(lists); k++)
+        for (size_t i = 0; i < lists[k]->len; i++)
+            if (strstr(buf_text(&job->output), lists[k]->at[i]))
+                return lists[k]->at[i];
+    return NULL;
+}
+
+static int candidate_escape(const char *name, const char *path, struct err *e)
+{
+    err_set(e, ERR_P303, "%s reads %s, which is no part of the candidate", name, path);
+    return err_hint(e, "a candidate is its source and the headers beside it, and nothing else");
+}
+
 /* Runs the command once more, traced: only then is it known which file the sandbox kept from it. */
 static bool find_refusals(struct run *r, struct job *job, struct sandbox_refusals *found)
 {
@@ -91,7 +128,7 @@ static bool find_refusals(struct run *r, struct job *job, struct sandbox_refusal
     if (sandbox_find_refusals(&job->how, r->options->root, 2 * took + 2 * RUN_GRACE_NS, r->arena,
                               found, &ignored) < 0)
         err_release(&ignored);
-    return found->read.len > 0 || found->write.len > 0;
+    return true;
 }
 
 static int command_failed(const char *name, const struct os_exit *status, struct err *e)
@@ -107,13 +144,18 @@ int run_explain_failure(struct run *r, struct job *job, const struct os_exit *st
     const struct node *n = run_node(r, job->node);
     const char *name = node_name(run_graph(r), job->node);
     struct sandbox_refusals found = {0};
+    bool traced = false;
     if (job->timed_out)
         timed_out(name, n, e);
     else if (job->flooded)
         flooded(name, e);
     else if (status->code == 3 && gate_is_prover(run_graph(r), job->node))
         refused(r, n, name, e);
-    else if (find_refusals(r, job, &found) && found.read.len > 0)
+    else if ((traced = find_refusals(r, job, &found)) && reached_device(n, &found))
+        planning_device(name, reached_device(n, &found), e);
+    else if (traced && escaped_to(r, job, &found))
+        candidate_escape(name, escaped_to(r, job, &found), e);
+    else if (found.read.len > 0)
         undeclared_read(name, &found, e);
     else if (found.write.len > 0)
         undeclared_write(name, &found, e);

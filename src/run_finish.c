@@ -180,7 +180,7 @@ static enum node_status take_failure(struct run *r, struct job *job, struct ende
     if (end->error.code != ERR_P106 && end->error.code != ERR_P111) {
         end->state->record.output_count = 0;
         run_remove_outputs(r, job->node);
-        return STATUS_FAILED;
+        return err_class(&end->error) == ERR_PROTOCOL ? STATUS_REFUSED : STATUS_FAILED;
     }
     if (run_collect_outputs(r, job->node, false, &end->state->record, &ignored) < 0)
         err_release(&ignored);

@@ -29,7 +29,8 @@ struct job {
     struct arena arena; /* argv, env and the rest of `how` */
     struct os_spawn how;
     struct sandbox *sandbox; /* NULL: runs outside */
-    char *tmp;               /* its own folder, removed afterwards */
+    char *tmp;               /* its own folder */
+    int64_t tmp_mtime_ns;    /* when it was made */
     struct job *next;
 };
 
@@ -117,6 +118,8 @@ void run_weigh(struct run *r);
 /* run_child.c: from a node to a process. */
 int run_start(struct run *r, uint32_t node, struct err *e);
 void run_job_free(struct job *job);
+/* Removes the folders of all jobs. */
+void run_remove_tmp(struct run *r);
 /* Takes what the command printed so far; false when the pipe was closed. */
 bool run_job_read(struct job *job);
 /* Asks the command to end, and gives it no choice when asked before. */
@@ -125,6 +128,9 @@ void run_job_end(struct job *job, int64_t now_ns);
 /* run_policy.c: the closed world of a command. */
 const char *const *run_argv(struct run *r, uint32_t node, struct job *job, struct err *e);
 const char *const *run_env(struct run *r, uint32_t node, struct job *job);
+/* Whether a command works on what nobody trusts: it sees the toolchain and its inputs, no settings
+ * of the machine, and has bounds on memory and files. */
+bool run_is_confined(const struct graph *g, const struct node *n);
 int run_policy(struct run *r, uint32_t node, struct job *job, struct err *e);
 
 /* run_finish.c: what a command left behind. */

@@ -3,6 +3,11 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Room for the largest compilation that is none of a bomb's. */
+#define CONFINED_MEMORY_BYTES (UINT64_C(8) << 30)
+#define CONFINED_FILE_BYTES (UINT64_C(512) << 20)
+#define CONFINED_PROCESSES 8192
+
 /* Where a command without a slash is looked for; also its own PATH. */
 static const char command_path[] = "/usr/local/bin:/usr/bin:/bin";
 
@@ -171,11 +176,25 @@ static void read_artifacts(struct run *r, struct slice s, struct job *job, struc
         strs_push(read, absolute(r, &job->arena, artifact_path(g, slice_id(g, s, i))));
 }
 
+bool run_is_confined(const struct graph *g, const struct node *n)
+{
+    return (n->flags & NODE_INNER) && !strcmp(graph_text(g, n->kind), "candidate");
+}
+
+/* What a compiler needs of /etc is where libraries lie; the rest says who works here. */
+static bool is_setting(const char *path)
+{
+    return text_starts_with(path, "/etc/") && !text_starts_with(path, "/etc/ld.so") &&
+           strcmp(path, "/etc/alternatives") != 0;
+}
+
 static void add_reads(struct run *r, const struct node *n, struct job *job, struct strs *read)
 {
     const struct graph *g = run_graph(r);
+    bool confined = run_is_confined(g, n);
     for (const char *const *path = sandbox_system_paths(); *path; path++)
-        strs_push(read, *path);
+        if (!confined || !is_setting(*path))
+            strs_push(read, *path);
     read_tools(r, n, job, read);
     read_artifacts(r, n->inputs, job, read);
     read_artifacts(r, n->order_only, job, read);
@@ -249,6 +268,11 @@ int run_policy(struct run *r, uint32_t node, struct job *job, struct err *e)
             .network = n->flags & NODE_NETWORK,
             .devices = (n->flags & NODE_DEVICE) && !(n->flags & NODE_OUTER),
         };
+        if (run_is_confined(run_graph(r), n)) {
+            policy.memory_bytes = CONFINED_MEMORY_BYTES;
+            policy.file_bytes = CONFINED_FILE_BYTES;
+            policy.processes = CONFINED_PROCESSES;
+        }
         rc = sandbox_prepare(&policy, &job->sandbox, e);
     }
     strs_release(&read);

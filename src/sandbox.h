@@ -77,9 +77,10 @@ bool sandbox_still_reserved(const struct os_stat *stat);
 
 /* What a command was refused, each path once, in order, relative to `root` and below it. */
 struct sandbox_refusals {
-    struct strs read;  /* files that exist, to read or to execute */
-    struct strs list;  /* folders that exist, to list: many programs look and go on without */
-    struct strs write; /* to write, create, rename or remove, whether or not they exist */
+    struct strs read;    /* files that exist, to read or to execute */
+    struct strs list;    /* folders that exist, to list: many programs look and go on without */
+    struct strs write;   /* to write, create, rename or remove, whether or not they exist */
+    struct strs outside; /* what exists beyond the root, by its whole path, to do anything with */
 };
 /* Runs the command again, traced, under the same sandbox, with its input and output at /dev/null,
  * and sees which system calls end with EACCES. Finds nothing, without an error, where tracing is

@@ -206,8 +206,12 @@ static void note_refusal(struct tracer *t, const char *path, bool write)
     struct os_stat stat = {0};
     const char *relative = relative_to_root(t, path);
 
-    if (!relative)
+    if (!relative) {
+        if (os_stat(path, &stat, &ignored) == 0 && stat.kind != OS_ABSENT && stat.kind != OS_DIR)
+            note_once(&t->found->outside, arena_strdup(t->arena, path));
+        err_release(&ignored);
         return;
+    }
     relative = arena_strdup(t->arena, relative);
     os_stat(path, &stat, &ignored);
     err_release(&ignored);
@@ -435,6 +439,7 @@ void sandbox_refusals_release(struct sandbox_refusals *refusals)
     strs_release(&refusals->read);
     strs_release(&refusals->list);
     strs_release(&refusals->write);
+    strs_release(&refusals->outside);
 }
 
 int sandbox_find_refused(const struct os_spawn *how, const char *root, int64_t timeout_ns,

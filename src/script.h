@@ -32,7 +32,7 @@ int script_still_valid(const struct graph *g, const struct script_options *o, bo
                        struct arena *arena, const char **why, struct err *e);
 /* The same, taken apart for who wants to know sooner: calls back with each file that was read (its
  * digest zero: there was none), each folder and link that a glob looked at, and everything that is
- * no file, for script_value_holds. */
+ * no file, for script_value_holds. Paths are relative to the root where they lie below. */
 struct script_reads {
     void (*file)(void *ctx, const char *path, const struct digest *digest);
     void (*folder)(void *ctx, const char *path);

@@ -155,6 +155,18 @@ int script_value_holds(const struct script_options *o, enum read_kind kind, cons
     return 0;
 }
 
+/* As it is spelled everywhere else: relative where it lies below the root. */
+static const char *below_root(const struct script_options *o, const char *path)
+{
+    size_t len = strlen(o->root);
+
+    if (strncmp(path, o->root, len) != 0)
+        return path;
+    if (path[len] == '\0')
+        return ".";
+    return path[len] == '/' ? path + len + 1 : path;
+}
+
 static int each_folder(const struct script_options *o, const char *pattern,
                        const struct script_reads *to, struct arena *arena, struct err *e)
 {
@@ -162,7 +174,7 @@ static int each_folder(const struct script_options *o, const char *pattern,
     int r = script_glob(o->root, pattern, arena, &list, &seen, e);
 
     for (size_t i = 0; r == 0 && i < seen.len; i++)
-        to->folder(to->ctx, seen.at[i]);
+        to->folder(to->ctx, below_root(o, seen.at[i]));
     strs_release(&list);
     strs_release(&seen);
     return r;
@@ -178,7 +190,7 @@ int script_each_read(const struct graph *g, const struct script_options *o,
         const char *what = graph_text(g, read->what);
 
         if (read->kind == READ_FILE)
-            to->file(to->ctx, os_join(arena, o->root, what), &read->digest);
+            to->file(to->ctx, below_root(o, os_join(arena, o->root, what)), &read->digest);
         else if (read->kind == READ_GLOB)
             r = each_folder(o, what, to, arena, e);
         else

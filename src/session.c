@@ -210,6 +210,7 @@ static int open_gate(struct session *s, struct err *e)
         .store = s->store,
         .cache = s->cache,
         .programs = os_dirname(s->arena, self),
+        .out_dir = s->out_dir,
         .recall = recall_journal,
         .recall_ctx = s,
     };

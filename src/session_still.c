@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include "watch.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +51,23 @@ static int values_hold(struct session *s, const struct stamps *stamps, bool *hol
     return 0;
 }
 
+/* Looks at what may have moved: at everything, where nobody watches. */
+static int look(struct session *s, struct stamps *stamps, struct err *e)
+{
+    struct watch_answer watched;
+    int rc;
+
+    watch_ask(s->state_dir, stamps, &watched);
+    if (watched.known)
+        rc = stamps_check_some(stamps, &watched.which, s->cache, &s->moved, e);
+    else
+        rc = stamps_check(stamps, os_cores(), s->cache, &s->moved, e);
+    if (rc == 0 && s->moved.len == 0 && watched.number > 0)
+        watch_clean(s->state_dir, stamps, watched.number);
+    ids_release(&watched.which);
+    return rc;
+}
+
 int session_look(struct session *s, struct err *e)
 {
     struct err ignored = {0};
@@ -60,7 +79,7 @@ int session_look(struct session *s, struct err *e)
     if (stamps)
         rc = values_hold(s, stamps, &hold, e);
     if (rc == 0 && hold)
-        rc = stamps_check(stamps, os_cores(), s->cache, &s->moved, e);
+        rc = look(s, stamps, e);
     if (rc == 0 && hold)
         s->stamps = stamps;
     else

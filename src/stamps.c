@@ -77,8 +77,9 @@ static bool is_sound(const struct stamps *s, const struct digest *key)
 {
     const struct stamps_header *h = s->header;
 
-    if (memcmp(h->magic, STAMPS_MAGIC, sizeof(h->magic)) != 0 || !digest_equal(&h->key, key) ||
-        h->check != stamps_checksum(s) || h->text_bytes == 0 || s->text[h->text_bytes - 1])
+    if (memcmp(h->magic, STAMPS_MAGIC, sizeof(h->magic)) != 0 ||
+        (key && !digest_equal(&h->key, key)) || h->check != stamps_checksum(s) ||
+        h->text_bytes == 0 || s->text[h->text_bytes - 1])
         return false;
     for (uint32_t i = 0; i < h->folder_count; i++)
         if (s->folders[i].path >= h->text_bytes || s->folders[i].first > h->stamp_count ||
@@ -141,7 +142,13 @@ const char *stamps_folder(const struct stamps *s, uint32_t folder)
     return s->text + s->folders[folder].path;
 }
 
-static const char *name_of(const struct stamps *s, uint32_t stamp)
+void stamps_in_folder(const struct stamps *s, uint32_t folder, uint32_t *first, uint32_t *count)
+{
+    *first = s->folders[folder].first;
+    *count = s->folders[folder].count;
+}
+
+const char *stamps_name(const struct stamps *s, uint32_t stamp)
 {
     uint32_t name = s->looks[stamp].name;
 
@@ -157,7 +164,7 @@ static uint32_t folder_of(const struct stamps *s, uint32_t stamp)
 
 char *stamps_path(const struct stamps *s, uint32_t stamp, struct arena *arena)
 {
-    const char *folder = stamps_folder(s, folder_of(s, stamp)), *name = name_of(s, stamp);
+    const char *folder = stamps_folder(s, folder_of(s, stamp)), *name = stamps_name(s, stamp);
 
     if (!strcmp(folder, "."))
         return arena_strdup(arena, name);
@@ -170,7 +177,7 @@ uint32_t stamps_find_in(const struct stamps *s, uint32_t folder, const char *nam
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int order = strcmp(name_of(s, middle), name);
+        int order = strcmp(stamps_name(s, middle), name);
 
         if (order == 0)
             return middle;
@@ -216,6 +223,11 @@ uint32_t stamps_find(const struct stamps *s, const char *path)
 void stamps_digest(const struct stamps *s, uint32_t stamp, struct digest *out)
 {
     *out = s->facts[stamp].digest;
+}
+
+enum stamp_kind stamps_kind(const struct stamps *s, uint32_t stamp)
+{
+    return s->looks[stamp].kind;
 }
 
 const uint32_t *stamps_users(const struct stamps *s, uint32_t stamp, uint32_t *count)

@@ -44,7 +44,8 @@ int stamps_write(struct stamps_builder *b, const char *path, const struct digest
                  struct hash_cache *cache, int64_t since_ns, struct err *e);
 void stamps_discard(struct stamps_builder *b);
 
-/* NULL, without an error, when it is absent, of another key or damaged. */
+/* NULL, without an error, when it is absent, of another key or damaged. Without a key any will do.
+ */
 struct stamps *stamps_map(const char *path, const struct digest *key);
 void stamps_free(struct stamps *s);
 /* Looks at every file on so many threads; `moved` gets those that are not as their stamps say,
@@ -60,6 +61,7 @@ uint32_t stamps_count(const struct stamps *s);
 uint32_t stamps_find(const struct stamps *s, const char *path);
 char *stamps_path(const struct stamps *s, uint32_t stamp, struct arena *arena);
 void stamps_digest(const struct stamps *s, uint32_t stamp, struct digest *out);
+enum stamp_kind stamps_kind(const struct stamps *s, uint32_t stamp);
 /* The users of a stamp: nodes, or STAMP_GRAPH. */
 const uint32_t *stamps_users(const struct stamps *s, uint32_t stamp, uint32_t *count);
 bool stamps_has_user(const struct stamps *s, uint32_t stamp, uint32_t user);
@@ -82,6 +84,9 @@ void stamps_forget_requests(struct stamps *s);
 /* The folders whose files have stamps: what somebody who waits for changes has to watch. */
 uint32_t stamps_folder_count(const struct stamps *s);
 const char *stamps_folder(const struct stamps *s, uint32_t folder);
+/* The numbers and names of its stamps. */
+void stamps_in_folder(const struct stamps *s, uint32_t folder, uint32_t *first, uint32_t *count);
+const char *stamps_name(const struct stamps *s, uint32_t stamp);
 /* The stamp of a name in a folder; STAMP_NONE when there is none. */
 uint32_t stamps_find_in(const struct stamps *s, uint32_t folder, const char *name);
 /* Another file has another number. */

@@ -169,6 +169,9 @@ local function self_tests(project)
   end
   declare("self/top_level", { run = { "python3", "tests/self/top_level.py", top }, inputs = "tests/self/top_level.py" })
   declare("self/layers_test", { run = { "sh", "tests/self/layers_test.sh" }, inputs = { "tests/self/layers_test.sh", "tests/self/layers.py" } })
+  local tables = { "tests/cheats/README.md", "tests/cheats/scale.c", "tests/cheats/gpu/scale.cu", "tests/cli/runner_gpu.sh",
+    "tests/cli/protocol.sh", "tests/cli/loops.sh", "tests/cli/reproduce_measure.sh" }
+  check("cheats", "tests/self/cheats.py", tables)
   local h = glob { "src/*.h", "src/cmd/*.h", "src/runner/*.h" }
   declare("self/headers", {
     run = { "sh", "tests/self/headers.sh", "cc", "-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Isrc", "-I/usr/include/lua5.4", "--", h },

@@ -76,7 +76,19 @@ local function over_shapes(bench, measure, wanted)
   return samples.geomean(all)
 end
 
--- The quantity of a parsed prediction.
+-- Where one of these kernels was to be measured and failed: "fused is WRONG on large". Without such shapes the rest would look better than it is.
+function samples.failed(bench, kernels)
+  for _, s in ipairs(bench.shapes) do
+    for _, name in ipairs(kernels) do
+      local k = s.kernels[name]
+      if k and k.status ~= "PASS" and k.status ~= "UNMEASURED" and k.status ~= "UNAVAILABLE" then
+        return ("%s is %s on %s"):format(name, k.status, s.name)
+      end
+    end
+  end
+end
+
+-- The quantity of a parsed prediction; nil and the reason when a kernel failed on a shape that counts.
 function samples.quantity(bench, parsed)
   local a, b = parsed.names[1], parsed.names[2]
   local function measure(shape)
@@ -84,6 +96,10 @@ function samples.quantity(bench, parsed)
       return samples.speedup(bench, shape, a, b)
     end
     return samples.gflops(bench, shape, a)
+  end
+  local failed = not parsed.shapes and samples.failed(bench, parsed.quantity == "speedup" and { a, b } or { a })
+  if failed then
+    return nil, failed
   end
   return over_shapes(bench, measure, parsed.shapes)
 end

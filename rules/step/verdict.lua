@@ -7,8 +7,8 @@ local MARGIN = 0.01
 
 local function judge_hypothesis(hypothesis, bench, refuted)
   local parsed = predict.parse(hypothesis.predicts)
-  local measured = samples.quantity(bench, parsed)
-  local out = { name = hypothesis.name, predicts = hypothesis.predicts, because = hypothesis.because, measured = measured }
+  local measured, failed = samples.quantity(bench, parsed)
+  local out = { name = hypothesis.name, predicts = hypothesis.predicts, because = hypothesis.because, measured = measured, failed = failed }
   out.state = predict.judge(parsed, measured)
   for _, law in ipairs(hypothesis.rests_on) do
     if refuted[law] then

@@ -18,6 +18,7 @@
     X(fsck)                                                                                        \
     X(status)                                                                                      \
     X(next)                                                                                        \
+    X(watch)                                                                                       \
     X(targets)                                                                                     \
     X(log)                                                                                         \
     X(show)                                                                                        \

@@ -49,6 +49,9 @@ int cpu_child_start(const char *self, const struct study *spec, const struct stu
  */
 enum study_status cpu_child_launch(struct cpu_child *child, double timeout_s, int64_t *wall_ns);
 void cpu_child_end(struct cpu_child *child);
+/* In the child, before the candidate is loaded: from here on processes, programs, sockets and looks
+ * into other processes end it with SIGSYS. Threads stay. */
+int cpu_cage(void);
 /* The body of that child process: never returns to the runner's code. */
 int cpu_child_main(int argc, char **argv);
 

@@ -155,6 +155,17 @@ int cpu_try(struct cpu_checker *c, const struct study_kernel *kernel, bool first
     return rc;
 }
 
+static int object_json(const struct study_kernel *kernel, json_t **out, struct err *e)
+{
+    struct digest digest;
+    char hex[DIGEST_HEX_LEN + 1];
+    if (hash_file(kernel->object, &digest, e) < 0)
+        return -1;
+    digest_hex(&digest, hex);
+    *out = json_string(hex);
+    return 0;
+}
+
 /* The inputs follow from the candidate: who changes a byte of it meets others. */
 static int seed_from(struct cpu_checker *c, const struct study_kernel *kernel, struct err *e)
 {
@@ -181,7 +192,11 @@ static int check_kernel(struct cpu_checker *c, const struct study_kernel *kernel
     fprintf(stderr, "%s: %s, worst error %.3f of the bound over %zu shapes and %zu distributions\n",
             kernel->name, pass ? "PASS" : "REJECTED", worst,
             c->spec->shape_count + c->spec->hidden_drawn, (size_t)FILL_COUNT);
-    json_object_set_new(result, kernel->name, study_kernel_json(c->spec, faults));
+    json_t *entry = study_kernel_json(c->spec, faults), *object;
+    json_object_set_new(result, kernel->name, entry);
+    if (object_json(kernel, &object, e) < 0)
+        return -1;
+    json_object_set_new(entry, "object", object);
     return 0;
 }
 

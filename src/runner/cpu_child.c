@@ -26,6 +26,9 @@ enum {
     ARG_BUFFERS,
     ARG_ELEMENTS, /* one a buffer, then the dims */
 };
+/* Room for code, threads' stacks and packed copies: what a candidate takes beyond that is refused.
+ */
+#define CHILD_MEMORY_BYTES (UINT64_C(4) << 30)
 /* The numbers of the two shared memories in the child. */
 #define CHILD_FD_COUNT 2
 
@@ -67,7 +70,11 @@ static int spawn_child(const char *self, const struct study_kernel *kernel, cons
         strs_push(&paths, read[i]);
     for (size_t i = 0; system[i]; i++)
         strs_push(&paths, system[i]);
-    struct sandbox_policy policy = {.read = paths.at, .write = write};
+    struct sandbox_policy policy = {
+        .read = paths.at,
+        .write = write,
+        .memory_bytes = CHILD_MEMORY_BYTES + 8 * (m->input_bytes + m->output_bytes),
+    };
     struct sandbox *sandbox = NULL;
     int keep[CHILD_FD_COUNT] = {m->input_fd, m->output_fd};
     int rc = sandbox_prepare(&policy, &sandbox, e);
@@ -121,6 +128,8 @@ static enum study_status lose(struct cpu_child *child, enum study_status status)
         os_wait(child->pid, &how, &ignored);
         err_release(&ignored);
         child->signal = how.signal;
+        if (how.signal == SIGSYS && status == STUDY_CRASHED)
+            status = child->status = STUDY_FORBIDDEN;
         child->pid = 0;
     }
     return status;
@@ -236,6 +245,8 @@ int cpu_child_main(int argc, char **argv)
     char *out = map_shared(atoi(argv[ARG_OUTPUT_FD]), out_bytes, PROT_READ | PROT_WRITE);
     for (size_t i = 0; i < count; i++)
         buf[i] = (i < inputs ? in : out) + offset[i];
+    if (cpu_cage() < 0)
+        _exit(1);
     void *handle = dlopen(argv[ARG_OBJECT], RTLD_NOW | RTLD_LOCAL);
     struct cpu_call call = {.dim = dim,
                             .buf = buf,

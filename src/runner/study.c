@@ -13,6 +13,7 @@ static const char *const status_names[] = {
     [STUDY_OUT_OF_BOUNDS] = "OUT_OF_BOUNDS",
     [STUDY_INPUT_WRITTEN] = "INPUT_WRITTEN",
     [STUDY_CRASHED] = "CRASHED",
+    [STUDY_FORBIDDEN] = "FORBIDDEN",
     [STUDY_HUNG] = "HUNG",
     [STUDY_REFUSED] = "REFUSED",
     [STUDY_UNLOADABLE] = "UNLOADABLE",
@@ -231,6 +232,21 @@ int study_open(const char *path, struct arena *arena, struct study *out, json_t 
     return rc;
 }
 
+/* Another object than the one that was checked would be another kernel. */
+static bool is_checked(const struct study_kernel *kernel, const json_t *entry)
+{
+    const char *object = json_text(entry, "object", NULL);
+    struct digest now;
+    char hex[DIGEST_HEX_LEN + 1] = "";
+    struct err e = {0};
+    if (!object)
+        return true;
+    if (hash_file(kernel->object, &now, &e) == 0)
+        digest_hex(&now, hex);
+    err_release(&e);
+    return strcmp(hex, object) == 0;
+}
+
 enum study_status study_admit(const struct study_shape *shape, const struct study_kernel *kernel)
 {
     for (size_t i = 0; i < shape->without.len; i++)
@@ -245,7 +261,7 @@ enum study_status study_admit(const struct study_shape *shape, const struct stud
     if (os_read(kernel->check, &text, &e) == 0 &&
         (root = json_parse(buf_text(&text), text.len, kernel->check, &e))) {
         const json_t *entry = json_object_get(json_object_get(root, "kernels"), kernel->name);
-        if (strcmp(json_text(entry, "status", ""), "PASS") == 0)
+        if (strcmp(json_text(entry, "status", ""), "PASS") == 0 && is_checked(kernel, entry))
             status = STUDY_PASS;
     }
     json_decref(root);

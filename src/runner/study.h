@@ -24,6 +24,7 @@ enum study_status {
     STUDY_OUT_OF_BOUNDS, /* bytes beside a buffer were written */
     STUDY_INPUT_WRITTEN, /* an input is not what it was before the launch */
     STUDY_CRASHED,       /* the kernel ended the process or the context that it ran in */
+    STUDY_FORBIDDEN,     /* the kernel called what no kernel may: a process, a program, a socket */
     STUDY_HUNG,          /* no answer within the time-out */
     STUDY_REFUSED,       /* the candidate, or the driver for it, declined to run */
     STUDY_UNLOADABLE,
@@ -94,7 +95,8 @@ int study_bad(struct err *e, const char *path, const char *fmt, ...) PRINTF_LIKE
 /* The index of the buffer of that name, `buffer_count` when there is none. */
 size_t study_buffer(const struct study *study, const char *name);
 
-/* Whether a kernel may be timed on a shape: STUDY_PASS, or why not. */
+/* Whether a kernel may be timed on a shape: STUDY_PASS, or why not. What is timed is what was
+ * checked, byte for byte, where the check says what that was (`object`). */
 enum study_status study_admit(const struct study_shape *shape, const struct study_kernel *kernel);
 
 /* 0 to count - 1 in random order. */

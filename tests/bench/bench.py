@@ -16,11 +16,13 @@ threads as there are cores; `spak-watch` has `spak watch` running beside it. A t
 build the graph, is left out with a line that says so. Nothing is judged: a person reads the table.
 """
 import argparse
+import glob
 import os
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import generate
@@ -59,12 +61,12 @@ def all_tools(spak, jobs):
 
 
 def clean(tool, n, folder):
+    # Nothing is removed before the end: ext4 does not use the inode of a removed file again for minutes, and
+    # who makes files beside many such ones pays for it.
+    trash = tempfile.mkdtemp(prefix="trash-", dir=os.path.dirname(folder))
     for path in tool.made:
-        path = os.path.join(folder, path)
-        if os.path.isdir(path):
-            shutil.rmtree(path)
-        elif os.path.exists(path):
-            os.remove(path)
+        if os.path.exists(os.path.join(folder, path)):
+            os.rename(os.path.join(folder, path), os.path.join(trash, path))
     for target, _ in generate.edges(n):
         os.makedirs(os.path.join(folder, os.path.dirname(target)), exist_ok=True)
     if tool.name == "tup":
@@ -211,6 +213,9 @@ def main():
     for n in [int(n) for n in options.n.split(",")]:
         bench.size(n)
     bench.table()
+    for n in options.n.split(","):
+        for trash in glob.glob(os.path.join(bench.dir, n, "trash-*")):
+            shutil.rmtree(trash)
     if options.plot and shutil.which("gnuplot"):
         bench.plot(options.plot)
     elif options.plot:

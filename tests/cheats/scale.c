@@ -1,30 +1,54 @@
 /* The op of the cheats: y = 2 x. One file, one honest candidate and one cheat for each value of
- * CHEAT. */
+ * CHEAT; README.md says what each is for and what has to become of it. */
 #define _GNU_SOURCE
 #include "candidate.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum {
-    HONEST,
-    NOTHING,
-    CONSTANT,
-    HALF,
-    COPY,
-    WRITES_INPUT,
-    CRASHES,
-    HANGS,
-    REFUSES,
-    NOT_A_NUMBER,
-    LATE_THREAD,
-    CACHES,
-    ONE_OFF,
-    FORGES
-};
+/* A check calls a candidate once for each distribution; what comes after is a bench. */
+#define FILLS_OF_A_CHECK 4
+
+#define HONEST 0
+#define NOTHING 1
+#define CONSTANT 2
+#define HALF 3
+#define COPY 4
+#define WRITES_INPUT 5
+#define CRASHES 6
+#define HANGS 7
+#define REFUSES 8
+#define NOT_A_NUMBER 9
+#define LATE_THREAD 10
+#define CACHES 11
+#define ONE_OFF 12
+#define FORGES 13
+#define ZEROS 14
+#define FORKS 15
+#define RUNS_A_PROGRAM 16
+#define OPENS_A_SOCKET 17
+#define SPIES 18
+#define FILTERS 19
+#define PATCHES_CLOCK 20
+#define HALF_PRECISION 21
+#define KNOWS_WHOLE_NUMBERS 22
+#define READS_OUTPUT 23
+#define TIRES 24
+#define SKIPS_ZEROS 25
+#define EATS_MEMORY 26
+#define EDITS_A_FILE 27
+#define CACHES_BY_FINGERPRINT 28
+#define FORKS_WHEN_LOADED 29
+#define REFUSES_LARGE 30
+#define KNOWS_SHAPES 31
 #ifndef CHEAT
 #define CHEAT HONEST
 #endif
@@ -84,6 +108,88 @@ static void forge(const float *x, float *y, int64_t n)
     scale_range(x, y, 0, n);
 }
 
+/* A worker that would go on when the call is over. */
+static int in_another_process(const float *x, float *y, int64_t n)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        usleep(20000);
+        scale_range(x, y, 0, n);
+        _exit(0);
+    }
+    return pid < 0;
+}
+
+/* Looks for the answer where the checker would keep it. */
+static int spy(float *y, int64_t n)
+{
+    struct iovec here = {y, (size_t)n * sizeof *y}, there = {y, (size_t)n * sizeof *y};
+    return process_vm_readv(getppid(), &here, 1, &there, 1, 0) < 0;
+}
+
+/* Would make a later write come out as if it had happened. */
+static int filter_writes(void)
+{
+    return (int)syscall(SYS_seccomp, 0, 0, NULL);
+}
+
+#if CHEAT == PATCHES_CLOCK
+/* Stands in for the C library's, for whoever is linked with this. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    (void)clock;
+    *now = (struct timespec){0, 0};
+    return 0;
+}
+#endif
+
+/* As a half holds it: eleven bits. */
+static float rounded(float value)
+{
+    union {
+        float f;
+        uint32_t u;
+    } bits = {value};
+    bits.u = (bits.u + 0x1000u) & 0xffffe000u;
+    return bits.f;
+}
+
+/* Keeps the answer to the first launch for whoever looks like it at its beginning. */
+static void by_fingerprint(const float *x, float *y, int64_t n)
+{
+    static float seen, *kept;
+    if (kept && (x[0] > 0) == (seen > 0)) {
+        memcpy(y, kept, (size_t)n * sizeof *y);
+        return;
+    }
+    scale_range(x, y, 0, n);
+    free(kept);
+    kept = malloc((size_t)n * sizeof *kept);
+    memcpy(kept, y, (size_t)n * sizeof *kept);
+    seen = x[0];
+}
+
+/* Takes memory until there is none. */
+static void eat(void)
+{
+    while (malloc((size_t)64 << 20))
+        continue;
+    abort();
+}
+
+static int edit(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    return fd < 0 || write(fd, "{}", 2) != 2;
+}
+
+#if CHEAT == FORKS_WHEN_LOADED
+__attribute__((constructor)) static void when_loaded(void)
+{
+    fork();
+}
+#endif
+
 int candidate(const int64_t *dim, void *const *buf, int threads)
 {
     const float *x = buf[0];
@@ -129,6 +235,63 @@ int candidate(const int64_t *dim, void *const *buf, int threads)
     case FORGES:
         forge(x, y, n);
         return 0;
+    case ZEROS:
+        memset(y, 0, (size_t)n * sizeof *y);
+        return 0;
+    case FORKS:
+        return in_another_process(x, y, n);
+    case RUNS_A_PROGRAM:
+        return system("true");
+    case OPENS_A_SOCKET:
+        return socket(AF_INET, SOCK_STREAM, 0) < 0;
+    case SPIES:
+        return spy(y, n);
+    case FILTERS:
+        return filter_writes();
+    case PATCHES_CLOCK:
+        usleep(20000);
+        break;
+    case HALF_PRECISION:
+        for (int64_t i = 0; i < n; i++)
+            y[i] = rounded(2.0f * x[i]);
+        return 0;
+    case KNOWS_WHOLE_NUMBERS:
+        for (int64_t i = 0; i < n; i++)
+            y[i] = 2.0f * x[x[0] == floorf(x[0]) ? 0 : i];
+        return 0;
+    case READS_OUTPUT:
+        for (int64_t i = 0; i < n; i++)
+            y[i] += 2.0f * x[i];
+        return 0;
+    case TIRES: {
+        static int calls;
+        if (calls++ >= FILLS_OF_A_CHECK)
+            return 0;
+        break;
+    }
+    case SKIPS_ZEROS:
+        for (int64_t i = 0; i < n; i++)
+            if (x[i] != 0.0f)
+                y[i] = 2.0f * x[i];
+        return 0;
+    case EATS_MEMORY:
+        eat();
+        break;
+    case EDITS_A_FILE:
+        if (edit("check.json"))
+            return 1;
+        break;
+    case CACHES_BY_FINGERPRINT:
+        by_fingerprint(x, y, n);
+        return 0;
+    case REFUSES_LARGE:
+        if (n > 100)
+            return 1;
+        break;
+    case KNOWS_SHAPES:
+        if (n != 1000 && n != 1)
+            return 0;
+        break;
     default:
         break;
     }

@@ -193,6 +193,18 @@ test_hidden_shapes_find_who_knows_the_declared_ones() {
     assert_contains "$scratch/journal" 'candidate axpy/fast 1 rejected '
 }
 
+# A kernel that gives up on one shape has no mean over the others.
+test_a_shape_that_fails_counts() {
+    predicts='gflops(fast) >= 0.0000001'
+    study
+    sed -i 's/shapes = { { "some", n = 100000 } }/shapes = { { "some", n = 1000 }, { "large", n = 100000 } }/' spakfile
+    candidate 'if (dim[0] > 50000) return 1; y[i] = 2 * x[i] + z[i];'
+    spak build
+    assert_exit 0
+    assert_contains out/bench/axpy.json '"REFUSED"' '"PASS"'
+    assert_contains out/verdict/axpy.json '"state":"unmeasured"' '"failed":"fast is REFUSED on large"'
+}
+
 # The nonce is fresh each time; with it anybody can draw the seed again from the lease and the candidates.
 test_a_draw_can_be_replayed() {
     study

@@ -163,6 +163,7 @@ static void open_gate(struct world *w)
     struct gate_options options = {.store = w->store,
                                    .cache = w->cache,
                                    .programs = "engine",
+                                   .out_dir = "out",
                                    .recall = recall,
                                    .recall_ctx = w};
     w->gate = gate_open(&options);
