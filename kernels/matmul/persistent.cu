@@ -185,17 +185,17 @@ __device__ __forceinline__ void stage_columns(element *staging, const float *v, 
 #endif
 
 #if STORE_BY_COPY
-/* 64 columns at a time through one of two swizzled buffers; one thread starts every store, so its
- * own group counts are the ones it waits on. */
+/* 64 columns at a time through two swizzled buffers by turns, `first` before the other; one thread
+ * starts every store, so its own group counts are the ones it waits on. */
 __device__ __forceinline__ void store_tile(stage_memory &s, const CUtensorMap *map_c,
                                            float (&acc)[PRODUCTS][BLOCK_N / 2], int consumer,
-                                           int lane, int row, int column)
+                                           int lane, int row, int column, int first)
 {
 #pragma unroll
     for (int m = 0; m < PRODUCTS; m++)
 #pragma unroll
         for (int n = 0; n < BLOCK_N / STORE_COLUMNS; n++) {
-            element *staging = s.c[consumer][(m * (BLOCK_N / STORE_COLUMNS) + n) & 1];
+            element *staging = s.c[consumer][(first + m * (BLOCK_N / STORE_COLUMNS) + n) & 1];
             if (lane == 0)
                 copy_store_wait_read<1>();
             named_sync(consumer + 1, WARPGROUP);
@@ -323,6 +323,7 @@ extern "C" __global__ __launch_bounds__(THREADS,
         float acc[PRODUCTS][BLOCK_N / 2];
         ring r = {0, 0};
         int lane = threadIdx.x % WARPGROUP;
+        [[maybe_unused]] int first = 0;
         for (int index = blockIdx.x / CLUSTER; index < tiles; index += stride) {
             tile t = tile_of(index, tiles_m, tiles_n);
             int row = (t.row * CLUSTER + rank) * BLOCK_M + role * ROWS, column = t.column * BLOCK_N;
@@ -349,7 +350,8 @@ extern "C" __global__ __launch_bounds__(THREADS,
             product_wait<0>();
             release(s, before, lane);
 #if STORE_BY_COPY
-            store_tile(s, &map_c, acc, role, lane, row, column);
+            store_tile(s, &map_c, acc, role, lane, row, column, first);
+            first ^= PRODUCTS * (BLOCK_N / STORE_COLUMNS) & 1; /* turns go on in the next tile */
 #elif COALESCE
             store_tile(s, c, acc, role, lane, row, column, M, N);
 #else
