@@ -19,6 +19,7 @@
     X(status)                                                                                      \
     X(next)                                                                                        \
     X(watch)                                                                                       \
+    X(knowledge)                                                                                   \
     X(targets)                                                                                     \
     X(log)                                                                                         \
     X(show)                                                                                        \

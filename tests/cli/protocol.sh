@@ -193,6 +193,32 @@ test_hidden_shapes_find_who_knows_the_declared_ones() {
     assert_contains "$scratch/journal" 'candidate axpy/fast 1 rejected '
 }
 
+test_knowledge_is_what_the_traces_say() {
+    study
+    spak knowledge
+    assert_exit 0
+    assert_contains out 'no trace has measured a hypothesis yet'
+    spak build
+    spak knowledge
+    assert_contains out 'axpy/fast: gflops(fast) >= 1000' 'anecdote, contradicted by 1 run, ' 'falsified ' 'on '
+    first=$(git rev-parse --short=12 spak/axpy)
+    assert_contains out "$first"
+    echo >>reference.c # the same measurement in another commit is no further run
+    spak build check/axpy/fast
+    spak build -B bench/axpy axpy
+    spak knowledge axpy
+    assert_contains out 'contradicted by 2 runs' "$first" "$(git rev-parse --short=12 spak/axpy)"
+    assert_lacks out 'anecdote'
+    sed -i 's/lhs=$((2 \* x))/lhs=$((2 * x + (x > 5)))/' spakfile
+    spak build
+    spak knowledge axpy/fast
+    assert_contains out 'suspect    because invariant tiny is refuted' 'by 2 runs'
+    spak knowledge --json
+    python3 -c 'import json, sys; k = json.loads(open(sys.argv[1]).read()); assert len(k["runs"]) == 2 and not k["anecdote"], k' "$scratch/out"
+    spak knowledge other
+    assert_contains out 'no trace has measured'
+}
+
 # A kernel that gives up on one shape has no mean over the others.
 test_a_shape_that_fails_counts() {
     predicts='gflops(fast) >= 0.0000001'
