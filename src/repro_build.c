@@ -263,6 +263,7 @@ static int collect(const struct job *job, pid_t pid, int fd, struct repro_obstac
     while (rc == 0 && got) {
         rc = os_read_fd(fd, buf_reserve(&text, 4096), 4096, &got, "the report", e);
         text.len += rc ? 0 : got;
+        text.ptr[text.len] = '\0';
     }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;

@@ -73,6 +73,7 @@ static int ask(int fd, const struct buf *question, int kind, struct buf *answer,
     if (!read_all(fd, buf_reserve(answer, len), len))
         return no_agent(e, "broke off");
     answer->len += len;
+    answer->ptr[answer->len] = '\0';
     if (answer->ptr[0] != kind)
         return no_agent(e, kind == SIGNATURE ? "refuses to sign: it does not have this key, or its "
                                                "owner said no"

@@ -58,8 +58,13 @@ static int check_objects(struct check *c, struct err *e)
         rc = os_list(cas, &c->arena, &folders, e);
     for (size_t i = 0; rc == 0 && i < folders.len; i++) {
         struct strs names = {0};
+        const char *folder;
 
-        rc = os_list(arena_printf(&c->arena, "%s/%s", cas, folders.at[i]), &c->arena, &names, e);
+        rc = store_objects_folder(c->s, &c->arena, folders.at[i], &folder, e);
+        if (rc == 0 && folder)
+            rc = os_list(folder, &c->arena, &names, e);
+        else if (rc == 0)
+            report_stray(c, arena_printf(&c->arena, "%s/%s", cas, folders.at[i]));
         for (size_t k = 0; rc == 0 && k < names.len; k++)
             check_object_file(c, folders.at[i], names.at[k]);
         strs_release(&names);

@@ -68,6 +68,9 @@ typedef int store_each_key_fn(void *ctx, const struct digest *key, struct str va
 int store_table_each_key(struct store *s, enum store_table table, store_each_key_fn *fn, void *ctx,
                          struct err *e);
 
+/* store_sweep.c: the path of cas/<name> where that is a folder of objects, else NULL. */
+int store_objects_folder(const struct store *s, struct arena *arena, const char *name,
+                         const char **out, struct err *e);
 /* store_check.c: what is wrong with the pages of a state, NULL when nothing is. `transaction`: of
  * which snapshot, or one of these. */
 #define STORE_NEWEST UINT64_MAX

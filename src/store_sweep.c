@@ -3,6 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+int store_objects_folder(const struct store *s, struct arena *arena, const char *name,
+                         const char **out, struct err *e)
+{
+    const char *path = arena_printf(arena, "%s/cas/%s", s->dir, name);
+    struct os_stat stat;
+    int rc = os_lstat(path, &stat, e);
+
+    *out = rc == 0 && stat.kind == OS_DIR && strlen(name) == 2 ? path : NULL;
+    return rc;
+}
+
 int store_objects(struct store *s, struct arena *arena, struct store_object **out, size_t *count,
                   struct err *e)
 {
@@ -17,10 +28,12 @@ int store_objects(struct store *s, struct arena *arena, struct store_object **ou
     if (rc == 0 && stat.kind == OS_DIR)
         rc = os_list(cas, arena, &folders, e);
     for (size_t i = 0; rc == 0 && i < folders.len; i++) {
-        const char *folder = arena_printf(arena, "%s/%s", cas, folders.at[i]);
+        const char *folder;
         struct strs names = {0};
 
-        rc = os_list(folder, arena, &names, e);
+        rc = store_objects_folder(s, arena, folders.at[i], &folder, e);
+        if (rc == 0 && folder)
+            rc = os_list(folder, arena, &names, e);
         for (size_t k = 0; rc == 0 && k < names.len; k++) {
             struct store_object object = {0};
 

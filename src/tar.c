@@ -186,6 +186,7 @@ int tar_read(struct tar_reader *r, uint64_t limit, struct buf *out, struct err *
         if (read_full(r, buf_reserve(out, n), n, e))
             return -1;
         out->len += n;
+        out->ptr[out->len] = '\0';
         r->left -= n;
     }
     return 0;
