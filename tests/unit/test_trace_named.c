@@ -217,7 +217,7 @@ static void lines_of_a_stranger(void **state)
     struct trace *t = opened(w);
     ok(trace_named_by(t, commit, &w->arena, tell, &told, &e), &e);
     trace_close(t);
-    assert_int_equal(told.folders, 2);
+    assert_int_equal(told.folders, 1);
     const char *all = all_of(&told);
     assert_holds(all, "good x");
     assert_holds(all, "dir x");
