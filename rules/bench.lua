@@ -1,6 +1,7 @@
 -- A bench: kernels and baselines timed side by side. It needs the token of the study's guide and of the proofs that the guide rests on.
 use "step"
 local spec = include(rule_file "lib/spec.lua")
+local allow = include(rule_file "lib/allow.lua")
 
 local function contenders(arg)
   local list = {}
@@ -69,6 +70,19 @@ local function study_text(arg, op, kernels)
   }
 end
 
+-- The study's budget lies beside the measurement and not in its key: more money makes no other number.
+local function allowance(arg, stem)
+  if not arg.allow then
+    return
+  end
+  local file = stem .. ".allow.json"
+  node {
+    file, name = ("bench/%s/allow"):format(arg.name), kind = "allowance",
+    write = json.pretty { of = "measurement", name = "bench/" .. arg.name, allow = allow(arg.allow) },
+  }
+  return file
+end
+
 local function measure(arg, op, kernels, stem)
   local entries, inputs = {}, { op.reference }
   for i, kernel in ipairs(kernels) do
@@ -96,6 +110,7 @@ local function measure(arg, op, kernels, stem)
     reads = folders,
     phase = "inner",
     measures = true,
+    order_only = allowance(arg, stem),
     guide = guide.file,
     proofs = { proofs_of(arg), op.admission },
     facts = machine_facts(op),
@@ -142,6 +157,7 @@ return {
     control = { type = "string", required = true, doc = "the variant that is timed twice" },
     shapes = { type = "list", required = true, doc = "{ \"name\", B = 1, ... }" },
     budget = { type = "number", default = 10, doc = "seconds for each shape" },
+    allow = { type = "table", doc = "what all its runs may take together: { tries =, wall =, cpu =, device = }, seconds where it is time" },
     min_blocks = { type = "integer", default = 7, doc = "blocks at least, whatever the budget" },
     max_blocks = { type = "integer", default = 40, doc = "blocks at most" },
     timeout = { type = "number", default = 60, doc = "seconds a launch may take" },

@@ -1,5 +1,6 @@
 -- A hypothesis: why a design should win, what it rests on, and by how much it will. Stated before anything is measured.
 local predict = include(rule_file "step/predict.lua")
+local allow = include(rule_file "lib/allow.lua")
 
 local rungs = { "ASSERTED", "STATISTICAL", "METAMORPHIC", "PROPERTY", "PROVED" }
 
@@ -30,7 +31,7 @@ local function make(arg)
     end
   end
   local file = ("out/hypothesis/%s.json"):format(arg.name)
-  local entry = { name = arg.name, because = arg.because, rests_on = json.array(rests_on), needs = needs, predicts = arg.predicts, doc = arg.doc }
+  local entry = { name = arg.name, because = arg.because, rests_on = json.array(rests_on), needs = needs, predicts = arg.predicts, doc = arg.doc, allow = allow(arg.allow) }
   local made = node {
     traced(file), name = "hypothesis/" .. arg.name, kind = "hypothesis", doc = arg.doc or arg.because, write = json.pretty(entry), phase = "outer",
   }
@@ -49,6 +50,7 @@ return {
     because = { type = "string", required = true, doc = "the reason" },
     rests_on = { type = "strings", default = {}, doc = "names of invariants; \"name: PROVED\" asks for the rung that its proof has to stand on" },
     predicts = { type = "string", required = true, doc = "speedup(a, b) >= 5, speedup(a, b, shape) >= 5, gflops(a) >= 100" },
+    allow = { type = "table", doc = "what its measurements may take together: { tries =, wall =, cpu =, device = }, seconds where it is time" },
     doc = { type = "string", doc = "more about it; without it, the prose above" },
   },
   example = [[

@@ -92,6 +92,19 @@ void gate_token(const struct digest *guide, const char *const *proof_names,
 int gate_lease(struct gate *gate, const struct graph *g, uint32_t node, const char *token,
                struct err *e);
 
+/* Budgets. A study and each of its hypotheses may be allowed so many tries and so many seconds
+ * (wall, CPU, device); what is spent is counted here, by leases and ends, and a lease beyond is
+ * refused with what was spent. Times are the store's affair alone: no trace holds them. */
+int gate_afford(struct gate *gate, const struct graph *g, uint32_t node, struct err *e);
+/* One more attempt; gate_lease counts it. */
+int gate_count_try(struct gate *gate, const struct graph *g, uint32_t node, struct err *e);
+/* What an attempt took; nothing for a node that does not measure. */
+int gate_spend(struct gate *gate, const struct graph *g, uint32_t node, int64_t wall_ns,
+               int64_t cpu_ns, struct err *e);
+/* "3 tries, 12.1 s wall": what a measurement or a hypothesis has cost; NULL when nothing. */
+const char *gate_spent(struct gate *gate, enum gate_object object, const char *name,
+                       struct arena *arena);
+
 /* How a node ended, as far as the protocol cares. */
 enum gate_end { GATE_END_OK, GATE_END_FAILED, GATE_END_REFUSED };
 /* Writes down what the end of a node means: its own state, that of the hypotheses a verdict judges,

@@ -96,7 +96,7 @@ int gate_lease(struct gate *gate, const struct graph *g, uint32_t node, const ch
     struct ids files = {0};
     struct digest digest;
     int rc = gate_load(gate, e);
-    if (rc < 0 || store_begin(gate->options.store, e) < 0)
+    if (rc < 0 || gate_afford(gate, g, node, e) < 0 || store_begin(gate->options.store, e) < 0)
         return -1;
     gate_hypotheses(g, node, &files);
     rc = note_grounds(&n, node, e);
@@ -104,6 +104,8 @@ int gate_lease(struct gate *gate, const struct graph *g, uint32_t node, const ch
         rc = freeze_hypothesis(&n, artifact_path(g, files.at[i]), e);
     if (rc == 0 && digest_from_hex(token, &digest))
         rc = step(&n, GATE_MEASUREMENT, node_name(g, node), GATE_LEASED, &digest, "", e);
+    if (rc == 0)
+        rc = gate_count_try(gate, g, node, e);
     ids_release(&files);
     arena_release(&n.arena);
     if (rc < 0) {

@@ -138,6 +138,21 @@ static void leave_planned(struct reading *r, struct protocol_item *item)
     }
 }
 
+/* A lease that would be granted but for the budget. */
+static void leave_budget(struct reading *r, struct protocol_item *item)
+{
+    struct err e = {0};
+    if (item->object != GATE_MEASUREMENT || item->leave != PROTOCOL_ALLOWED)
+        return;
+    if (gate_afford(r->gate, r->plan->graph, item->node, &e) < 0 && err_class(&e) == ERR_PROTOCOL) {
+        item->leave = PROTOCOL_REFUSED;
+        item->code = err_info(e.code)->id;
+        item->why = arena_strdup(r->arena, e.message);
+        item->hint = e.hint ? arena_strdup(r->arena, e.hint) : "";
+    }
+    err_release(&e);
+}
+
 static void read_item(struct reading *r, struct protocol_item *item)
 {
     const struct plan_entry *entry = &r->plan->entries[item->node];
@@ -145,12 +160,14 @@ static void read_item(struct reading *r, struct protocol_item *item)
     item->act = acts[item->object];
     item->code = item->hint = "";
     item->doubt = doubt_of(r, item->node);
+    item->spent = gate_spent(r->gate, item->object, item->name, r->arena);
     if (item->last && entry->verdict != PLAN_CLEAN && entry->verdict != PLAN_REFUSE)
         item->stale = entry->why;
     if (item->object == GATE_HYPOTHESIS)
         leave_hypothesis(r, item);
     else
         leave_planned(r, item);
+    leave_budget(r, item);
 }
 
 static int by_object(const void *a, const void *b)

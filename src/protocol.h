@@ -16,6 +16,7 @@ struct protocol_item {
     const char *name;
     const struct gate_line *last; /* NULL: the journal does not know it */
     const char *stale;            /* why the state is of another time, NULL: it is of now */
+    const char *spent;            /* what its measurements cost so far, NULL: nothing */
     const char *doubt;            /* the chain down to what fell, NULL: none */
     /* What could be done with it: "measure", "prove", ... */
     const char *act;

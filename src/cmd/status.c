@@ -22,6 +22,8 @@ static void print_json(const struct protocol_item *item)
     }
     if (item->last && *item->last->rest)
         json_object_set_new(o, "note", json_string(item->last->rest));
+    if (item->spent)
+        json_object_set_new(o, "spent", json_string(item->spent));
     if (item->stale)
         json_object_set_new(o, "stale", json_string(item->stale));
     if (item->doubt)
@@ -37,6 +39,8 @@ static void print_line(const struct protocol_item *item, size_t width)
         printf(", stale: %s", item->stale);
     else if (item->last && *item->last->rest && !item->doubt)
         printf(", %s", item->last->rest);
+    if (item->spent && item->object == GATE_MEASUREMENT)
+        printf(", spent %s", item->spent);
     if (item->doubt)
         printf("\n%*s  in doubt: %s", 11, "", item->doubt);
     putchar('\n');

@@ -219,6 +219,34 @@ test_knowledge_is_what_the_traces_say() {
     assert_contains out 'no trace has measured'
 }
 
+test_a_budget_that_is_spent_gives_no_lease() {
+    study
+    sed -i 's/budget = 0.1,/& allow = { tries = 2, wall = 900 },/' spakfile
+    spak build
+    assert_exit 0
+    spak build -B bench/axpy
+    assert_exit 0
+    spak build -B bench/axpy
+    assert_exit 3
+    assert_contains err 'error[P112]: measurement bench/axpy has spent what it was allowed: 2 of 2 tries, ' ' of 900 s wall'
+    spak status
+    assert_contains out 'measurement  bench/axpy  ' ', spent 2 tries, '
+    sed -i 's/tries = 2/tries = 9/; s/predicts = /allow = { tries = 2 }, &/' spakfile
+    spak build
+    assert_exit 0
+    spak build -B bench/axpy
+    assert_exit 3
+    assert_contains err 'error[P112]: hypothesis axpy/fast has spent what it was allowed: 2 of 2 tries'
+    candidate 'y[i] = 2 * x[i] + z[i] + 0;'
+    spak build check/axpy/fast
+    spak next
+    assert_contains out 'measure  measurement bench/axpy: P112 hypothesis axpy/fast has spent' 'help: what was found so far is the result'
+    sed -i 's/{ tries = 2 }/{ trials = 2 }/' spakfile
+    spak build
+    assert_exit 2
+    assert_contains err 'nothing called `trials` can be spent'
+}
+
 # A kernel that gives up on one shape has no mean over the others.
 test_a_shape_that_fails_counts() {
     predicts='gflops(fast) >= 0.0000001'
