@@ -2,7 +2,8 @@
 # Searches: what is tried, what wins, what a record holds, and that a killed search goes on where it was.
 . "$(dirname "$0")/lib.sh"
 
-# y = 2 x, and a candidate that wastes as much time as it is told. `pad` changes nothing: all its values are the same within the noise.
+# y = 2 x, and a candidate that takes four times as long for each step of `waste`, which no busy machine hides. `pad` changes nothing: all its values
+# are the same within the noise.
 study() {
     project - <<END
 use "op" "guide" "check" "tune"
@@ -47,7 +48,7 @@ int candidate(const int64_t *dim, void *const *buf, int threads)
     const float *x = buf[0];
     float *volatile y = buf[1];
     (void)threads;
-    for (int pass = 0; pass <= 2 * WASTE; pass++)
+    for (int pass = 0; pass < 1 << (2 * WASTE); pass++)
         for (int64_t i = 0; i < dim[0]; i++)
             y[i] = 2 * x[i];
     return 0;
@@ -88,7 +89,7 @@ test_nothing_beats_a_good_default() {
     study
     spak build
     assert_exit 0
-    assert_result 'r["is_default"] and r["winner"] == {"pad": 1, "waste": 0}'
+    assert_result 'r["winner"]["waste"] == 0 and (r["is_default"] or r["winner"]["pad"] == 2)'
 }
 
 test_a_climb_finds_it_too() {
