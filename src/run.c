@@ -624,6 +624,7 @@ int run_execute(struct graph **graph, struct plan *plan, const struct run_option
         rc = -1;
     err_release(&late);
     skip_rest(&r);
+    run_measure_bound(&r);
     run_event(&r, RUN_END, GRAPH_NONE, NULL);
     release_run(&r);
     return rc;
