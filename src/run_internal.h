@@ -85,6 +85,7 @@ struct run {
     struct job *jobs;
     struct driver *drivers;
     struct ended *ended, **ended_tail;
+    size_t ended_count;
     struct os_guard *guard;
     struct jobserver jobserver;
     int signal_fd;
