@@ -175,13 +175,23 @@ local function specification(arg, command)
     mutants = type(arg.mutants) == "table" and arg.mutants or tostring(arg.mutants),
     threshold = arg.threshold,
     max_skip = arg.max_skip,
+    metamorphic = arg.metamorphic or nil,
+    regression = arg.regression and tostring(arg.regression),
     timeout_s = arg.timeout,
     seed = arg.seed or seed_of(arg.name),
   }
 end
 
+-- Cases that broke the law once: beside a simulation x.py the file x.cases.
+local function kept_cases(sim)
+  if type(sim) == "string" then
+    return glob((sim:gsub("%.[^./]+$", "") .. ".cases"))[1]
+  end
+end
+
 local function make(arg)
   local command, inputs, tools = simulation(arg.sim)
+  arg.regression = arg.regression or kept_cases(arg.sim)
   local spec_path = "out/invariant/" .. arg.name .. ".spec.json"
   local proof = "out/invariant/" .. arg.name .. ".json"
   local spec = node {
@@ -196,7 +206,7 @@ local function make(arg)
     kind = "invariant",
     doc = arg.doc or arg.asserts,
     run = { "spak-prove", spec_path, "--out", proof },
-    inputs = { spec, inputs, arg.inputs, type(arg.mutants) == "string" and arg.mutants or {} },
+    inputs = { spec, inputs, arg.inputs, arg.regression or {}, type(arg.mutants) == "string" and arg.mutants or {} },
     tools = { tools, arg.tools },
     phase = "outer",
   }
@@ -219,6 +229,8 @@ return {
     relation = { type = "string", one_of = { "equal", "at_most" }, default = "equal", doc = "what has to hold between the left side and the right one" },
     within = { type = "table", doc = "a bound: { abs =, rel =, ulp =, ulp32 = }; without one, equal means the same bits" },
     threshold = { type = "number", doc = "the part of the mutants to be killed, 1 unless said" },
+    metamorphic = { type = "boolean", default = false, doc = "the sides are two runs of one thing, and none is an oracle" },
+    regression = { type = "path", doc = "cases that broke it once, one a line, tried first; without it, x.cases beside x.py" },
     max_skip = { type = "number", doc = "the part of the cases that may be skipped, 1/2 unless said" },
     timeout = { type = "number", doc = "seconds that a simulation may stay silent, 10 unless said" },
     seed = { type = "string", doc = "hex digits; without them, the name's" },

@@ -11,6 +11,7 @@
 
 #define REDRAW_NS (50 * INT64_C(1000000)) /* 20 a second */
 #define SECOND_NS INT64_C(1000000000)
+#define BOUND_FROM_NS (2 * SECOND_NS)
 
 struct console {
     struct console_options options;
@@ -310,6 +311,23 @@ static void add_count(struct buf *out, size_t count, const char *what)
         buf_addf(out, "%s%zu %s", out->len ? ", " : "", count, what);
 }
 
+/* Worth saying where everything was made and took a while: how far the order and the engine are
+ * from the best there could be. */
+static void add_bound(struct console *c, const struct run_progress *p)
+{
+    int64_t work = p->jobs > 0 ? p->work_ns / p->jobs : 0;
+
+    if (p->ran != p->total || p->elapsed_ns < BOUND_FROM_NS)
+        return;
+    buf_addstr(&c->out, "spak: at least ");
+    console_duration(work > p->chain_ns ? work : p->chain_ns, &c->out);
+    buf_addstr(&c->out, " were needed: ");
+    console_duration(p->work_ns, &c->out);
+    buf_addf(&c->out, " of work, %d at once, the longest chain ", p->jobs);
+    console_duration(p->chain_ns, &c->out);
+    buf_addch(&c->out, '\n');
+}
+
 static void on_end(struct console *c, const struct run_event *event)
 {
     const struct run_progress *p = &event->progress;
@@ -329,6 +347,7 @@ static void on_end(struct console *c, const struct run_event *event)
     buf_addf(&c->out, "spak: %s in ", counts.len ? counts.ptr : "nothing to do");
     console_duration(p->elapsed_ns, &c->out);
     buf_addch(&c->out, '\n');
+    add_bound(c, p);
     buf_release(&counts);
 }
 

@@ -18,6 +18,10 @@ static json_t *progress_json(const struct run_progress *p)
     for (size_t i = 0; i < ARRAY_LEN(counts); i++)
         json_object_set_new(o, counts[i].name, json_integer((json_int_t)counts[i].count));
     json_object_set_new(o, "elapsed_ns", json_integer(p->elapsed_ns));
+    if (p->work_ns > 0) {
+        json_object_set_new(o, "work_ns", json_integer(p->work_ns));
+        json_object_set_new(o, "chain_ns", json_integer(p->chain_ns));
+    }
     if (p->left_ns >= 0)
         json_object_set_new(o, "left_ns", json_integer(p->left_ns));
     return o;

@@ -306,6 +306,62 @@ static int check_hypothesis(struct record *r, const json_t *h, struct err *e)
     return 0;
 }
 
+/* A candidate of a commitment that is not the object on record. */
+static const char *other_candidate(struct record *r, const char *op, const char *commitment)
+{
+    struct str rest = str_of(commitment), line, word[3];
+    while (str_split(&rest, '\n', &line)) {
+        size_t words = 0;
+        while (words < ARRAY_LEN(word) && str_split(&line, ' ', &word[words]))
+            words++;
+        if (words < 3 || !str_equal(word[0], str_of("candidate")))
+            continue;
+        const char *name = text_of(r, word[1]);
+        const struct made *m =
+            find_made(r, arena_printf(r->arena, "out/kernel/%s/%s.so", op, name));
+        struct digest digest;
+        if (m &&
+            (!digest_from_hex(text_of(r, word[2]), &digest) || !digest_equal(&digest, &m->digest)))
+            return name;
+    }
+    return NULL;
+}
+
+/* The random inputs of a measurement follow from its lease, its candidates and a nonce. */
+static int check_draw(struct record *r, const json_t *verdict, struct err *e)
+{
+    const json_t *draw = json_object_get(verdict, "draw");
+    const char *op = json_text(verdict, "op", "?"), *text;
+    const char *commitment = json_text(draw, "commitment", "");
+    const char *what = arena_printf(r->arena, "draw of bench/%s", op);
+    struct digest digest;
+    uint64_t seed = 0;
+    bool found;
+    if (!draw)
+        return 0;
+    if (repro_text(r->side, r->arena,
+                   arena_printf(r->arena, "measure/%s/nodes/bench/%s", r->side->entry->machine, op),
+                   &text, &found, e))
+        return -1;
+    const char *token = text_of(r, repro_line(text, "token", 0));
+    const char *lease = arena_printf(r->arena, "lease %s\n", token);
+    hash_keyed(json_text(draw, "nonce", ""), commitment, strlen(commitment), &digest);
+    for (size_t i = 0; i < sizeof seed; i++)
+        seed = seed << 8 | digest.bytes[i];
+    const char *other = other_candidate(r, op, commitment);
+    if (json_int(draw, "seed", -1) != (long long)(seed >> 11))
+        decide(r, what, true, false, "the seed does not follow from the commitment and the nonce");
+    else if (*token && !text_starts_with(commitment, lease))
+        decide(r, what, true, false, "it was committed to under another lease");
+    else if (other)
+        decide(r, what, true, false,
+               arena_printf(r->arena, "%s was committed to as another object", other));
+    else
+        decide(r, what, true, true,
+               "the seed follows from the lease, the candidates and the nonce");
+    return 0;
+}
+
 static int check_verdicts(struct record *r, struct err *e)
 {
     struct strs paths = {0};
@@ -322,6 +378,8 @@ static int check_verdicts(struct record *r, struct err *e)
         const json_t *list = json_object_get(verdict, "hypotheses");
         for (size_t k = 0; rc == 0 && k < json_array_size(list); k++)
             rc = check_hypothesis(r, json_array_get(list, k), e);
+        if (rc == 0)
+            rc = check_draw(r, verdict, e);
         json_decref(verdict);
         err_release(&bad);
     }

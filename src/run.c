@@ -7,6 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What ended waits in memory until it is told: not all of a large build at once. */
+#define ENDED_AT_MOST 1024
+
 static bool is_counted(const struct run *r, uint32_t node)
 {
     return run_node(r, node)->action != NODE_GROUP;
@@ -118,6 +121,7 @@ void run_add_nodes(struct run *r, const struct ids *added)
 struct ended *run_end(struct run *r, uint32_t node, enum node_status status)
 {
     struct ended *end = xcalloc(1, sizeof *end);
+    r->ended_count++;
     end->node = node;
     end->status = status;
     *r->ended_tail = end;
@@ -370,6 +374,7 @@ static int flush_ended(struct run *r, struct err *e)
     struct ended *list = r->ended;
     r->ended = NULL;
     r->ended_tail = &r->ended;
+    r->ended_count = 0;
     while (list) {
         struct ended *end = list;
         list = end->next;
@@ -383,7 +388,7 @@ static int flush_ended(struct run *r, struct err *e)
 static int advance(struct run *r, struct err *e)
 {
     for (;;) {
-        while (r->ready_next < r->ready.len)
+        while (r->ready_next < r->ready.len && r->ended_count < ENDED_AT_MOST)
             if (r->stopping)
                 r->ready_next = r->ready.len;
             else
@@ -624,6 +629,7 @@ int run_execute(struct graph **graph, struct plan *plan, const struct run_option
         rc = -1;
     err_release(&late);
     skip_rest(&r);
+    run_measure_bound(&r);
     run_event(&r, RUN_END, GRAPH_NONE, NULL);
     release_run(&r);
     return rc;

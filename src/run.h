@@ -31,6 +31,11 @@ struct run_progress {
     size_t clean, restored, ran, failed, refused, deferred, skipped, interrupted;
     int64_t elapsed_ns;
     int64_t left_ns; /* expected, from what nodes took the last time; -1 unknown */
+    /* RUN_END: what ran took so long, one after the other; and the longest chain of nodes that wait
+     * for each other. Nothing could have ended sooner than the chain, nor than the work with
+     * all `jobs` at once. */
+    int64_t work_ns, chain_ns;
+    int jobs; /* at most so many at once */
 };
 
 struct run_event {
@@ -55,8 +60,8 @@ struct run_options {
     struct store *store;
     struct hash_cache *cache;
     struct gate *gate; /* keeps the journal; NULL: none is kept */
-    int jobs;        /* at most so many commands at once */
-    bool jobs_given; /* -j was typed: a jobserver in the environment is not joined */
+    int jobs;          /* at most so many commands at once */
+    bool jobs_given;   /* -j was typed: a jobserver in the environment is not joined */
     bool keep_going;
     bool sandbox;          /* false: --no-sandbox */
     const char *makeflags; /* MAKEFLAGS of this process, NULL if unset */

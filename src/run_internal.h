@@ -85,6 +85,7 @@ struct run {
     struct job *jobs;
     struct driver *drivers;
     struct ended *ended, **ended_tail;
+    size_t ended_count;
     struct os_guard *guard;
     struct jobserver jobserver;
     int signal_fd;
@@ -114,6 +115,8 @@ uint32_t run_queue_pop(struct run *r);
 void run_queue_started(struct run *r, uint32_t node);
 void run_queue_ended(struct run *r, uint32_t node);
 void run_weigh(struct run *r);
+/* How long what ran had to take at least. */
+void run_measure_bound(struct run *r);
 
 /* run_child.c: from a node to a process. */
 int run_start(struct run *r, uint32_t node, struct err *e);

@@ -21,6 +21,25 @@ void run_weigh(struct run *r)
     }
 }
 
+void run_measure_bound(struct run *r)
+{
+    const struct plan *plan = r->plan;
+    struct run_progress *counts = &r->result->counts;
+    counts->jobs = r->options->jobs;
+    int64_t *chain_ns = arena_alloc(r->arena, (plan->node_count + 1) * sizeof *chain_ns);
+    for (size_t i = 0; i < plan->order.len; i++) {
+        uint32_t node = plan->order.at[i];
+        int64_t longest = 0, own = r->result->outcomes[node].wall_ns;
+        for (uint32_t k = plan->dep_at[node]; k < plan->dep_at[node + 1]; k++)
+            if (chain_ns[plan->deps[k]] > longest)
+                longest = chain_ns[plan->deps[k]];
+        chain_ns[node] = longest + own;
+        counts->work_ns += own;
+        if (chain_ns[node] > counts->chain_ns)
+            counts->chain_ns = chain_ns[node];
+    }
+}
+
 /* Heaviest first; among equals the one declared first. */
 static bool is_before(const struct run *r, uint32_t a, uint32_t b)
 {

@@ -8,6 +8,9 @@
  * graph of today was made by us for a declaration that is gone. */
 #define LIST_NAME "outputs"
 
+/* The snapshot that the list was made from. */
+#define SWEPT_NAME "outputs of"
+
 struct made {
     const char *path, *node, *driver;
 };
@@ -87,8 +90,19 @@ static int sweep_list(struct session *s, const struct outcome *outcomes, struct 
     return 0;
 }
 
-int session_sweep(struct session *s, const struct outcome *outcomes, struct strs *removed,
-                  struct err *e)
+static int was_swept(struct session *s, uint64_t *id, bool *swept, struct err *e)
+{
+    struct buf before = {0};
+    bool found = false;
+    bool saved = graph_id(session_snapshot(s), &s->stamp, id);
+    int rc = store_get_value(s->store, SWEPT_NAME, &before, &found, e);
+    *swept = saved && found && before.len == sizeof *id && !memcmp(before.ptr, id, sizeof *id);
+    buf_release(&before);
+    return rc;
+}
+
+static int sweep(struct session *s, const struct outcome *outcomes, struct strs *removed,
+                 struct err *e)
 {
     struct buf before = {0}, now = {0};
     bool found = false;
@@ -103,4 +117,18 @@ int session_sweep(struct session *s, const struct outcome *outcomes, struct strs
     buf_release(&before);
     buf_release(&now);
     return rc;
+}
+
+int session_sweep(struct session *s, const struct outcome *outcomes, struct strs *removed,
+                  struct err *e)
+{
+    uint64_t id;
+    bool swept;
+    if (was_swept(s, &id, &swept, e) < 0)
+        return -1;
+    if (swept)
+        return 0;
+    if (sweep(s, outcomes, removed, e) < 0)
+        return -1;
+    return store_put_value(s->store, SWEPT_NAME, &id, sizeof id, e);
 }

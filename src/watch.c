@@ -30,6 +30,7 @@ struct watched {
 
 struct watch {
     const char *state_dir;
+    const char *root;
     int listen_fd, inotify_fd, signal_fd;
     int own_wd; /* of the engine's folder */
     bool over;
@@ -40,6 +41,7 @@ struct watch {
     struct strmap by_path;
     uint32_t *by_wd; /* index into list, plus 1 */
     size_t wd_cap;
+    bool stale;        /* not everything is watched any more */
     uint64_t number;   /* of the last event */
     uint64_t lost_at;  /* before this one nothing is known */
     uint64_t clean_at; /* when all stamps held */
@@ -50,6 +52,7 @@ struct watch {
 static void lose(struct watch *w)
 {
     w->lost_at = ++w->number;
+    w->stale = true;
 }
 
 static void forget(struct watch *w)
@@ -136,8 +139,7 @@ static bool tells(struct watch *w, const char *folder)
 {
     struct err ignored = {0};
     char *real = os_realpath(&w->arena, folder, &ignored);
-    char *here = os_realpath(&w->arena, ".", &ignored);
-    bool same = real && here && !strcmp(real, os_join(&w->arena, here, folder));
+    bool same = real && !strcmp(real, os_join(&w->arena, w->root, folder));
     uint32_t at = strmap_get(&w->by_path, folder);
 
     err_release(&ignored);
@@ -174,6 +176,7 @@ static int take_stamps(struct watch *w, struct err *e)
     int rc = 0;
 
     forget(w);
+    w->stale = false;
     w->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (w->inotify_fd < 0)
         return err_errno(e, ERR_M101, "cannot ask the kernel for changes of files");
@@ -300,7 +303,7 @@ static int serve_one(struct watch *w, struct err *e)
         bool ours = w->stamps && stamps_id(w->stamps) == request.stamps;
 
         take_events(w);
-        if (request.kind == WATCH_ASK && (!ours || w->lost_at > w->clean_at))
+        if (request.kind == WATCH_ASK && (!ours || w->stale))
             rc = take_stamps(w, e);
         if (rc == 0 && request.kind == WATCH_ASK)
             reply(w, fd);
@@ -370,6 +373,10 @@ int watch_serve(const char *state_dir, struct err *e)
     if (rc == 0 && elsewhere) {
         err_set(e, ERR_M101, "another spak watches this project already");
         rc = err_hint(e, "one is enough: builds find it by themselves");
+    }
+    if (rc == 0) {
+        w.root = os_realpath(&arena, ".", e);
+        rc = w.root ? 0 : -1;
     }
     if (rc == 0)
         rc = open_signals(&w, e);

@@ -47,7 +47,8 @@ return function(step)
       refuted[proof.name] = true
     end
   end
-  local out = { op = bench.op, margin = MARGIN, noise = samples.noise(bench), hypotheses = {}, kernels = {} }
+  -- With the draw anybody can make the random inputs again.
+  local out = { op = bench.op, draw = bench.draw, margin = MARGIN, noise = samples.noise(bench), hypotheses = {}, kernels = {} }
   for _, hypothesis in ipairs(study.hypotheses) do
     out.hypotheses[#out.hypotheses + 1] = judge_hypothesis(hypothesis, bench, refuted)
   end

@@ -14,6 +14,7 @@ struct pending {
     struct buf line;
     bool repeated;
     bool counted;
+    bool old; /* a regression case: it has no tape */
 };
 
 struct feed {
@@ -21,6 +22,7 @@ struct feed {
     struct tape tape;
     uint64_t exhaustive;
     uint64_t random;
+    size_t old;
     bool counting;
     bool truncated;
 };
@@ -46,6 +48,10 @@ struct asker {
 static bool feed_next(struct feed *feed, struct buf *line)
 {
     const struct spec *spec = feed->spec;
+    if (feed->old < spec->regression.len) {
+        buf_addstr(line, spec->regression.at[feed->old++]);
+        return true;
+    }
     if (feed->counting && feed->exhaustive > 0 && !tape_next(&feed->tape))
         feed->counting = false;
     if (feed->counting && feed->exhaustive == spec->cap) {
@@ -125,7 +131,8 @@ static void ask_more(struct asker *a)
         struct pending *p = &a->ring[a->asked % WINDOW_MAX];
         buf_reset(&p->line);
         p->repeated = false;
-        bool counting = a->feed.counting;
+        p->old = a->feed.old < a->spec->regression.len;
+        bool counting = a->feed.counting && !p->old;
         if (feed_next(&a->feed, &p->line)) {
             tape_copy(&p->tape, &a->feed.tape);
             p->counted = counting && a->feed.counting;
@@ -169,6 +176,7 @@ static void keep_broken(struct asker *a, const struct pending *p, const json_t *
     json_compact(lhs, &b->lhs);
     json_compact(rhs, &b->rhs);
     buf_addstr(&b->where, buf_text(where));
+    b->old = p->old;
     a->out->end = INQUIRY_BROKEN;
 }
 
@@ -192,7 +200,7 @@ static void take_answer(struct asker *a, struct str line)
         return;
     }
     keep_first(a, p, line);
-    *(p->counted ? &a->out->exhaustive : &a->out->random) += 1;
+    *(p->old ? &a->out->regression : p->counted ? &a->out->exhaustive : &a->out->random) += 1;
     enum answer_kind kind = answer_read(&a->spec->judge, line, &lhs, &rhs, &why);
     if (kind == ANSWER_GARBAGE)
         inquiry_trouble(a, "%s", buf_text(&why));

@@ -24,6 +24,7 @@ struct broken {
     struct buf lhs;
     struct buf rhs;
     struct buf where;
+    bool old; /* a regression case: as small as it was kept */
 };
 
 struct inquiry {
@@ -34,6 +35,7 @@ struct inquiry {
     uint64_t exhaustive; /* cases answered, those skipped included */
     bool truncated;      /* the exhaustive scope holds more cases than the cap */
     uint64_t random;
+    uint64_t regression;
     uint64_t skipped;
     struct buf skip_reason; /* the first one given */
     bool varies;            /* the left side was not the same for all cases */

@@ -30,8 +30,9 @@ struct proof {
 int law_prove(const struct spec *spec, struct proof *out, struct err *e);
 void proof_release(struct proof *proof, const struct spec *spec);
 
-/* "PROVED": exact, and every case in scope was tried; "PROPERTY": exact, on samples; "BOUNDED":
- * under a bound or an inequality; "REFUTED"; "NONE". */
+/* "PROVED": exact, and every case in scope was tried; "PROPERTY": exact, on samples; "METAMORPHIC":
+ * the same, of a relation without an oracle; "STATISTICAL": under a bound or an inequality;
+ * "REFUTED"; "NONE". */
 const char *proof_rung(const struct proof *proof, const struct spec *spec);
 const char *proof_status(const struct proof *proof);
 /* The proof as canonical JSON. */

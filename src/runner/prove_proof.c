@@ -17,11 +17,13 @@ const char *proof_rung(const struct proof *proof, const struct spec *spec)
     if (proof->status == LAW_UNVERIFIED)
         return "NONE";
     if (spec->judge.bounded || spec->judge.relation == RELATION_AT_MOST)
-        return "BOUNDED";
+        return "STATISTICAL";
     /* A grid of reals is a sample, however completely it was walked. */
     bool complete =
         spec->exhaustive > 0 && !proof->law.truncated && !fields_have_reals(&spec->fields);
-    return complete ? "PROVED" : "PROPERTY";
+    if (complete)
+        return "PROVED";
+    return spec->metamorphic ? "METAMORPHIC" : "PROPERTY";
 }
 
 /* Text that the engine drew or printed itself, as a value again. */
@@ -68,6 +70,7 @@ static json_t *json_of_cases(const struct proof *proof)
     json_t *cases = json_object();
     json_object_set_new(cases, "exhaustive", whole(proof->law.exhaustive));
     json_object_set_new(cases, "random", whole(proof->law.random));
+    json_object_set_new(cases, "regression", whole(proof->law.regression));
     json_object_set_new(cases, "skipped", whole(proof->law.skipped));
     return cases;
 }
@@ -119,6 +122,8 @@ static void count_words(const struct proof *proof, const struct spec *spec, stru
     if (spec->random > 0)
         buf_addf(out, "%s%llu random", spec->exhaustive ? ", " : "",
                  (unsigned long long)law->random);
+    if (law->regression > 0)
+        buf_addf(out, ", %llu that broke it once", (unsigned long long)law->regression);
     if (law->skipped > 0)
         buf_addf(out, ", %llu of them skipped", (unsigned long long)law->skipped);
 }
@@ -139,5 +144,9 @@ void proof_message(const struct proof *proof, const struct spec *spec, struct bu
     if (proof->status == LAW_REFUTED) {
         buf_addf(out, "  law:   %s\n  case:  %s\n", spec->asserts, buf_text(&b->given));
         buf_addf(out, "  left:  %s\n  right: %s\n", buf_text(&b->lhs), buf_text(&b->rhs));
+        if (!b->old)
+            buf_addstr(
+                out, "  keep:  add the case as a line to the simulation's .cases file; it is tried "
+                     "first from then on\n");
     }
 }

@@ -6,9 +6,9 @@
 #define CAP_DEFAULT 50000
 #define SCOPE_MAX 100000000
 
-static const char *const spec_keys[] = {"asserts", "cases",     "max_skip",  "mutants",
-                                        "name",    "relation",  "scope",     "seed",
-                                        "sim",     "threshold", "timeout_s", "within"};
+static const char *const spec_keys[] = {"asserts",     "cases",      "max_skip",  "mutants", "name",
+                                        "metamorphic", "regression", "relation",  "scope",   "seed",
+                                        "sim",         "threshold",  "timeout_s", "within"};
 static const char *const scope_keys[] = {"exhaustive", "random", "cap"};
 static const char *const within_keys[] = {"abs", "rel", "ulp", "ulp32"};
 
@@ -196,6 +196,30 @@ static int read_texts(const json_t *json, struct spec *out, struct err *e)
     return 0;
 }
 
+/* Cases that broke the law once, one JSON object a line. */
+static int read_regression(const json_t *json, struct spec *out, struct err *e)
+{
+    const char *path = json_text(json, "regression", NULL);
+    struct buf text = {0};
+    out->metamorphic = json_is_true(json_object_get(json, "metamorphic"));
+    if (!path)
+        return 0;
+    int rc = os_read(path, &text, e);
+    struct str rest = {text.ptr, text.len}, line;
+    for (int number = 1; rc == 0 && str_split(&rest, '\n', &line); number++) {
+        line = str_trim(line);
+        if (line.len == 0)
+            continue;
+        json_t *value = json_parse(line.ptr, line.len, path, e);
+        if (!json_is_object(value))
+            rc = e->set ? -1 : err_set(e, ERR_law_spec, "line %d of %s is no case", number, path);
+        json_decref(value);
+        strs_push(&out->regression, arena_strndup(&out->arena, line.ptr, line.len));
+    }
+    buf_release(&text);
+    return rc;
+}
+
 static int read_all(const json_t *json, struct spec *out, struct err *e)
 {
     if (!json_is_object(json))
@@ -204,7 +228,7 @@ static int read_all(const json_t *json, struct spec *out, struct err *e)
         read_texts(json, out, e) || read_argv(json_object_get(json, "sim"), out, e) ||
         fields_parse(json_object_get(json, "cases"), &out->arena, &out->fields, e) ||
         read_scope(json_object_get(json, "scope"), out, e) || read_judge(json, out, e) ||
-        read_numbers(json, out, e))
+        read_numbers(json, out, e) || read_regression(json, out, e))
         return -1;
     return read_mutants(json_object_get(json, "mutants"), out, e);
 }
@@ -232,6 +256,7 @@ int spec_read(const char *path, struct spec *out, struct err *e)
 void spec_release(struct spec *spec)
 {
     json_decref(spec->within);
+    strs_release(&spec->regression);
     arena_release(&spec->arena);
     *spec = (struct spec){0};
 }

@@ -4,7 +4,8 @@
  *  "scope": {"exhaustive": k, "random": n, "cap": most cases counted out},
  *  "relation": "equal" | "at_most", "within": {"abs", "rel", "ulp", "ulp32"},
  *  "mutants": [{"name", "fault"}, ...] or the path of a file with `name  fault` lines,
- *  "threshold": 1.0, "seed": "hex", "max_skip": 0.5, "timeout_s": 10}
+ *  "threshold": 1.0, "seed": "hex", "max_skip": 0.5, "timeout_s": 10,
+ *  "metamorphic": true, "regression": the path of a file with one case a line}
  *
  * Life cycle: spec_read, then spec_release, also after an error. */
 #ifndef SPAK_PROVE_SPEC_H
@@ -34,6 +35,8 @@ struct spec {
     size_t mutant_count;
     double threshold; /* the part of the mutants that must be killed */
     const char *seed;
+    bool metamorphic;       /* the sides are two runs of one thing; none is an oracle */
+    struct strs regression; /* cases that broke it once, as JSON text: tried before all others */
     double max_skip;
     int64_t timeout_ns;
 };

@@ -56,7 +56,7 @@ def all_tools(spak, jobs):
         Tool("samu", "ninja", ["samu", j], ["out", ".ninja_log", ".ninja_deps"]),
         Tool("make", "make", ["make", "-rRs", j], ["out"]),
         Tool("tup", "tup", ["tup", "--quiet", j], ["out", ".tup"]),
-        Tool("bam", "bam", ["bam", "-s", "-j", str(jobs)], ["out", ".bam"]),
+        Tool("bam", "bam", ["bam", "-j", str(jobs)], ["out", ".bam"]),
     ]
 
 

@@ -231,9 +231,9 @@ change 's/"exhaustive": 2/"exhaustive": 3, "cap": 10/'
 expect 0 'truncated, so not exhaustive' verified
 grep -q '"rung": "PROPERTY"' "$dir/proof.json" || fail "a truncated scope is no proof"
 members ', "within": {"abs": 0.5}'
-expect 0 'BOUNDED' verified
+expect 0 'STATISTICAL' verified
 members ', "relation": "at_most"'
-expect 0 'BOUNDED' verified
+expect 0 'STATISTICAL' verified
 
 # Specifications that make no sense, and machines that lack what they need.
 members ', "relation": "roughly"'

@@ -83,4 +83,29 @@ test_wrong_declarations() {
     refused 'int(0, 9)' 'there is nothing called' ', all = 3'
 }
 
+test_a_case_that_broke_the_law_once_is_tried_first() {
+    law_project ' + (c["x"] > 6)'
+    spak build invariant/double
+    assert_exit 3
+    assert_contains err 'keep:  add the case as a line' 'case:  {"x":7}'
+    echo '{"x":7}' >laws/double.cases
+    sed -i 's/ + (c\["x"\] > 6)//; s/c\["x"\] + c\["x"\]/c["x"] * 2/' laws/double.py
+    spak build invariant/double
+    assert_exit 0
+    assert_contains err '1 that broke it once'
+    assert_contains out/invariant/double.json '"regression": 1'
+    echo 'not a case' >>laws/double.cases
+    spak build invariant/double
+    assert_exit 1
+    assert_contains err 'laws/double.cases'
+}
+
+test_a_relation_without_an_oracle_stands_on_a_rung_of_its_own() {
+    law_project
+    sed -i 's/scope = .*/scope = { random = 40 }, metamorphic = true,/' spakfile
+    spak build invariant/double
+    assert_exit 0
+    assert_contains out/invariant/double.json '"rung": "METAMORPHIC"'
+}
+
 run_tests "$0" "$@"

@@ -276,6 +276,9 @@ assert draw["commitment"].endswith("candidate fast %s\n" % object), draw
 lease = re.search("measurement bench/axpy 1 leased ([0-9a-f]{64})", __import__("subprocess").getoutput("git show spak/axpy:protocol/journal")).group(1)
 assert draw["commitment"].startswith("lease %s\n" % lease), draw
 END
+    spak reproduce axpy --offline
+    assert_exit 0
+    assert_contains out 'holds   draw of bench/axpy: the seed follows from the lease, the candidates and the nonce'
     spak build -B bench/axpy
     second=$(sed -n 's/.*"nonce": "\(.*\)".*/\1/p' out/bench/axpy.json)
     [ "$first" != "$second" ] || fail 'the same nonce twice'

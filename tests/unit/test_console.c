@@ -328,6 +328,26 @@ static void end_counts_what_happened(void **state)
                         "spak: 3 ran, 1 restored, 12 up to date, 2 failed, 5 skipped in 1m05s\n");
 }
 
+static void after_a_full_build_the_bound_is_told(void **state)
+{
+    struct screen *s = *state;
+
+    open_as(s, false);
+    s->event.progress = (struct run_progress){.total = 10,
+                                              .ran = 10,
+                                              .elapsed_ns = 9 * SECOND,
+                                              .work_ns = 16 * SECOND,
+                                              .chain_ns = 5 * SECOND,
+                                              .jobs = 2};
+    assert_string_equal(send(s, RUN_END), "spak: 10 ran in 9.0s\n"
+                                          "spak: at least 8.0s were needed: 16s of work, 2 at "
+                                          "once, the longest chain 5.0s\n");
+    s->event.progress.jobs = 8;
+    assert_non_null(strstr(send(s, RUN_END), "at least 5.0s were needed"));
+    s->event.progress.total = 11;
+    assert_null(strstr(send(s, RUN_END), "at least"));
+}
+
 static const char *line(struct screen *s, int columns)
 {
     buf_reset(&s->seen);
@@ -459,6 +479,7 @@ int main(void)
         TEST(terminal_belongs_to_a_console_node_while_it_runs),
         TEST(pause_gives_the_terminal_back),
         TEST(end_counts_what_happened),
+        TEST(after_a_full_build_the_bound_is_told),
         TEST(status_line_fits_every_width),
         TEST(durations_read_well),
         TEST(json_is_one_object_a_line),

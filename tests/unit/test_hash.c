@@ -290,10 +290,26 @@ static void tree_with_a_pipe_is_refused(void **state)
     err_release(&e);
 }
 
+/* RFC 4231, cases 1 and 2. */
+static void keyed_gives_the_published_digests(void **state)
+{
+    struct digest digest;
+    char key[21];
+
+    (void)state;
+    memset(key, 0x0b, 20);
+    key[20] = '\0';
+    hash_keyed(key, "Hi There", 8, &digest);
+    assert_hex(&digest, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    hash_keyed("Jefe", "what do ya want for nothing?", 28, &digest);
+    assert_hex(&digest, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_give_the_published_digests),
+        cmocka_unit_test(keyed_gives_the_published_digests),
         cmocka_unit_test(pieces_give_the_digest_of_the_whole),
         cmocka_unit_test(hex_goes_both_ways),
         cmocka_unit_test(digests_compare_whole),

@@ -416,6 +416,76 @@ static void faults_leave_the_last_commit(void **state)
     store_close(s);
 }
 
+/* Commits each value soon and dies without a word, as by kill -9. */
+static void commit_soon_and_die(const char *dir, const char *const *values)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        struct err e = {0};
+        struct store *s = store_open(dir, &e);
+
+        for (; s && *values; values++)
+            if (store_begin(s, &e) < 0 ||
+                store_put_value(s, *values, *values, strlen(*values), &e) < 0 ||
+                store_commit_soon(s, &e) < 0)
+                break;
+        kill(getpid(), SIGKILL);
+    }
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void what_was_committed_soon_outlives_a_kill(void **state)
+{
+    struct stat journal;
+    struct store *s;
+
+    (void)state;
+    commit_soon_and_die("soon", (const char *const[]){"a", "b", NULL});
+    assert_int_equal(stat("soon/journal", &journal), 0);
+    assert_true(journal.st_size > 0);
+    s = opened("soon");
+    assert_value(s, "a", "a");
+    assert_value(s, "b", "b");
+    store_close(s);
+    assert_int_equal(stat("soon/journal", &journal), 0);
+    assert_int_equal(journal.st_size, 0);
+    s = opened("soon");
+    assert_value(s, "b", "b");
+    store_close(s);
+}
+
+static void a_journal_cut_anywhere_holds_whole_commits(void **state)
+{
+    struct buf journal = {0};
+    struct err e = {0};
+    size_t found = 0;
+
+    (void)state;
+    commit_soon_and_die("torn", (const char *const[]){"1", "2", "3", NULL});
+    ok(os_read("torn/journal", &journal, &e), &e);
+    for (size_t len = journal.len; len > 0; len -= len < 11 ? len : 11) {
+        struct buf out = {0};
+        struct store *s;
+        size_t count = 0;
+        bool there = true;
+        char name[2] = "1";
+
+        ok(os_remove("torn", &e), &e);
+        ok(os_mkdirs("torn", &e), &e);
+        ok(os_write("torn/journal", journal.ptr, len, 0644, &e), &e);
+        s = opened("torn");
+        for (; there; name[0]++, count += there)
+            ok(store_get_value(s, name, &out, &there, &e), &e);
+        assert_true(len == journal.len ? count == 3 : count <= found);
+        found = count;
+        store_close(s);
+        buf_release(&out);
+    }
+    assert_int_equal(found, 0);
+    buf_release(&journal);
+}
+
 static void assert_open_refused(const char *dir, enum err_code code)
 {
     struct err e = {0};
@@ -508,6 +578,8 @@ int main(void)
         cmocka_unit_test(the_map_grows_without_a_word),
         cmocka_unit_test(a_kill_at_any_instant_loses_no_commit),
         cmocka_unit_test(faults_leave_the_last_commit),
+        cmocka_unit_test(what_was_committed_soon_outlives_a_kill),
+        cmocka_unit_test(a_journal_cut_anywhere_holds_whole_commits),
         cmocka_unit_test(a_file_that_is_no_state_is_refused),
         cmocka_unit_test(a_state_cut_short_is_refused),
         cmocka_unit_test(a_folder_one_cannot_write_is_refused),

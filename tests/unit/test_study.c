@@ -386,9 +386,45 @@ static void a_shape_says_what_was_counted(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void draws_follow_from_what_was_committed_to(void **state)
+{
+    char nonce[2][STUDY_NONCE_DIGITS + 1];
+    struct err e = {0};
+    (void)state;
+    assert_true(study_draw("", "candidate a 00\n") == study_draw("", "candidate a 00\n"));
+    assert_true(study_draw("", "candidate a 00\n") != study_draw("", "candidate a 01\n"));
+    assert_true(study_draw("aa", "x") != study_draw("ab", "x"));
+    assert_true(study_draw("aa", "x") < UINT64_C(1) << 53);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(study_nonce(nonce[i], &e), 0);
+    assert_int_equal(strlen(nonce[0]), STUDY_NONCE_DIGITS);
+    assert_string_not_equal(nonce[0], nonce[1]);
+}
+
+static void hidden_shapes_are_drawn_without_return(void **state)
+{
+    struct study_shape pool[5] = {{.name = "a"},
+                                  {.name = "b"},
+                                  {.name = "c"},
+                                  {.name = "d"},
+                                  {.name = "e"}},
+                       out[3];
+    struct study study = {.hidden = pool, .hidden_count = 5, .hidden_drawn = 3};
+    struct rng rng = {7};
+    (void)state;
+    assert_int_equal(study_draw_hidden(&study, &rng, out), 3);
+    assert_string_not_equal(out[0].name, out[1].name);
+    assert_string_not_equal(out[0].name, out[2].name);
+    assert_string_not_equal(out[1].name, out[2].name);
+    study.hidden_count = 2;
+    assert_int_equal(study_draw_hidden(&study, &rng, out), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(draws_follow_from_what_was_committed_to),
+        cmocka_unit_test(hidden_shapes_are_drawn_without_return),
         TEST(reads_everything),
         TEST(finds_buffers),
         TEST(refuses_no_buffers),
