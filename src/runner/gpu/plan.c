@@ -223,7 +223,7 @@ static int read_function(const json_t *launch, const json_t *kernel, const struc
     if (!out->present || out->library)
         return 0;
     if (object[0] == '\0' || entry[0] == '\0')
-        return wrong(at, e, "it needs an `object` and an `entry`, or to be a `library`");
+        return wrong(at, e, "it needs `object` and `entry`, or a `library`");
     out->object = arena_strdup(arena, object);
     out->entry = arena_strdup(arena, entry);
     return 0;
