@@ -317,6 +317,23 @@ static int check_hypotheses(struct gate *gate, const struct graph *g, uint32_t n
     return rc;
 }
 
+/* A program that goes by the name of one of the engine's is one of them. */
+static int check_runner(struct gate *gate, const struct graph *g, uint32_t node, struct err *e)
+{
+    const struct node *n = &g->nodes[node];
+    const char *program = n->argv.len ? slice_text(g, n->argv, 0) : "";
+    bool own = true;
+    if (text_starts_with(last_part(program), "spak-") && is_own(gate, program, &own, e) < 0)
+        return -1;
+    if (own)
+        return 0;
+    err_set(e, ERR_P113, "%s is measured by %s, which is not this engine's own", node_name(g, node),
+            program);
+    err_hint(e, "only the %s that lies beside the running spak measures for it",
+             last_part(program));
+    return refuse_at(g, node, GRAPH_NONE, e);
+}
+
 /* A runner that times candidates needs a study that can tell them apart. */
 static int check_study(const struct graph *g, uint32_t node, struct err *e)
 {
@@ -376,6 +393,8 @@ int gate_admit(struct gate *gate, const struct graph *g, uint32_t node, struct a
     if (!(g->nodes[node].flags & NODE_MEASURES))
         return 0;
     if (check_guide(g, node, e) < 0 || lint_guide(g, node, e) < 0 || check_complete(g, node, e) < 0)
+        return -1;
+    if (check_runner(gate, g, node, e) < 0)
         return -1;
     for (uint32_t i = 0; i < proofs.len; i++)
         if (check_prover(gate, g, node, slice_id(g, proofs, i), e) < 0 ||

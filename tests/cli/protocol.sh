@@ -145,6 +145,18 @@ test_a_prover_of_the_same_name_is_not_believed() {
     assert_absent out/bench/axpy.json
 }
 
+test_a_runner_of_the_same_name_does_not_measure() {
+    study
+    mkdir bin
+    cp "$(dirname "$SPAK")/spak-cpu" bin/spak-cpu
+    echo changed >>bin/spak-cpu
+    { echo "tool { name = \"spak-cpu\", find = \"$(pwd)/bin/spak-cpu\" }" && cat spakfile; } >s && mv s spakfile
+    spak build
+    assert_exit 3
+    assert_contains err 'error[P113]: bench/axpy is measured by ' "not this engine's own"
+    assert_absent out/bench/axpy.json
+}
+
 test_a_measurement_needs_a_proof() {
     project 'node { "out/guide", kind = "guide", write = "intent" }
 node { "out/time", measures = true, guide = "out/guide", run = { "touch", "out/time" } }'

@@ -70,6 +70,9 @@ static void init(struct world *w)
     put("engine/spak-prove", "the prover");
     put("out/bin/spak-prove", "the prover");
     put("tools/spak-prove", "another prover");
+    put("engine/spak-cpu", "the runner");
+    put("out/bin/spak-cpu", "the runner");
+    put("tools/spak-cpu", "another runner");
     hypothesis("speedup(a, b) >= 2", "\"merge\"", "");
     put("out/guide.md", "intent");
     put("out/merge.json", "{\"status\":\"verified\"}");
@@ -476,6 +479,16 @@ static void test_runner_without_an_admission(void **state)
     release(&w);
 }
 
+static void test_runner_of_that_name_from_elsewhere(void **state)
+{
+    struct world w;
+    (void)state;
+    init(&w);
+    w.runs = "tools/spak-cpu";
+    assert_refused(&w, ERR_P113, "not this engine's own");
+    release(&w);
+}
+
 static void test_lease_is_recorded_before_the_measurement(void **state)
 {
     static const char *const lines[] = {
@@ -637,6 +650,7 @@ int main(void)
         cmocka_unit_test(test_prover_that_is_led_astray),
         cmocka_unit_test(test_measurement_that_rests_on_nothing),
         cmocka_unit_test(test_runner_without_an_admission),
+        cmocka_unit_test(test_runner_of_that_name_from_elsewhere),
         cmocka_unit_test(test_lease_is_recorded_before_the_measurement),
         cmocka_unit_test(test_no_measurement_without_a_lease),
         cmocka_unit_test(test_prediction_that_changes_after_the_lease),
