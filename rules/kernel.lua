@@ -55,8 +55,9 @@ local function choose(arg, list)
   if #arg.among == 0 then
     fail("`chooses` needs the variants it may choose, `among`", { field = "chooses", hint = 'among = { "wide", "small" }' })
   end
-  local objects = {}
+  local objects, offered = {}, {}
   for i, name in ipairs(arg.among) do
+    offered[name] = true
     if not list[name] or not list[name].launch then
       fail(("no variant that is launched is called \"%s\""):format(name), { code = "unknown_name", word = name, hint = "declare a variant before who chooses it" })
     end
@@ -65,8 +66,10 @@ local function choose(arg, list)
   local function launch(shape)
     local name = arg.chooses(shape)
     local variant = name and list[name]
-    if not variant then
+    if not name then
       return nil
+    elseif not offered[name] then
+      fail(("%s chooses \"%s\", which is not in its `among`"):format(arg.name, tostring(name)), { code = "unknown_name", word = name })
     end
     local plan = variant.launch(shape, variant.set)
     if plan then

@@ -23,7 +23,7 @@ local function compile(arg, op, object, values)
     defines[#defines + 1] = ("%s=%s"):format(name:upper(), value)
   end
   return cc {
-    object, kind = "shared", sources = arg.source, headers = { path.dir(arg.source) }, flags = { "-O3" }, defines = defines, libs = arg.libs,
+    object, kind = "shared", sources = arg.source, headers = { path.dir(arg.source) }, confined = true, flags = { "-O3" }, defines = defines, libs = arg.libs,
   }
 end
 
@@ -71,7 +71,9 @@ local function ready(try, ask, numbers)
   for i, number in ipairs(made) do
     local kernel, c = contender(try, number)
     local stem = ("%s/%s.check"):format(try.stem, c.name)
-    local text = spec.make(try.op, try.arg.check, { kernels = { spec.entry(kernel, try.arg.check) }, seed = 20250101, timeout_s = try.arg.timeout })
+    local text = spec.make(try.op, try.arg.check, {
+      kernels = { spec.entry(kernel, try.arg.check) }, seed = try.op.device == "gpu" and 20250101 or nil, timeout_s = try.arg.timeout,
+    })
     c.check = stem .. ".json"
     checking[i] = runs_on_device(try, {
       c.check, kind = "check", run = { spec.runner(try.op), "check", spec_node(stem .. ".spec.json", text), "--out", c.check },
