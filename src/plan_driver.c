@@ -78,7 +78,7 @@ int plan_driver_asked(struct plan *plan, uint32_t driver, struct ids *asked, boo
     struct buf text = {0};
     struct asked_line entry;
     *found = false;
-    int rc = store_get_value(plan->options.store, record_name(plan, driver), &text, found, e);
+    int rc = store_recall_value(plan->options.store, record_name(plan, driver), &text, found, e);
     struct str rest = {buf_text(&text), text.len}, line;
     bool first = true;
     while (rc == 0 && *found && str_split(&rest, '\n', &line)) {
@@ -127,7 +127,7 @@ int plan_driver_holds(struct plan *plan, uint32_t driver, const struct digest *b
 {
     struct buf text = {0};
     bool found = false;
-    int rc = store_get_value(plan->options.store, record_name(plan, driver), &text, &found, e);
+    int rc = store_recall_value(plan->options.store, record_name(plan, driver), &text, &found, e);
     *holds = false;
     if (rc == 0 && found)
         rc = lines_hold(plan, (struct str){buf_text(&text), text.len}, base, holds, e);

@@ -95,7 +95,7 @@ static int was_swept(struct session *s, uint64_t *id, bool *swept, struct err *e
     struct buf before = {0};
     bool found = false;
     bool saved = graph_id(session_snapshot(s), &s->stamp, id);
-    int rc = store_get_value(s->store, SWEPT_NAME, &before, &found, e);
+    int rc = store_recall_value(s->store, SWEPT_NAME, &before, &found, e);
     *swept = saved && found && before.len == sizeof *id && !memcmp(before.ptr, id, sizeof *id);
     buf_release(&before);
     return rc;
@@ -107,7 +107,7 @@ static int sweep(struct session *s, const struct outcome *outcomes, struct strs 
     struct buf before = {0}, now = {0};
     bool found = false;
     list_outputs(s->graph, &now);
-    int rc = store_get_value(s->store, LIST_NAME, &before, &found, e);
+    int rc = store_recall_value(s->store, LIST_NAME, &before, &found, e);
     bool same = before.len == now.len && (now.len == 0 || !memcmp(before.ptr, now.ptr, now.len));
     if (rc == 0 && !same) {
         rc = sweep_list(s, outcomes, (struct str){buf_text(&before), before.len}, removed, e);

@@ -61,7 +61,7 @@ static bool write_all(int fd, const struct buf *bytes)
 /* One question and its answer; `kind` is what the answer must be. */
 static int ask(int fd, const struct buf *question, int kind, struct buf *answer, struct err *e)
 {
-    uint8_t head[4];
+    uint8_t head[4] = {0};
     struct buf framed = {0};
     sign_put_number(&framed, (uint32_t)question->len);
     buf_add(&framed, question->ptr, question->len);

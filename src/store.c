@@ -610,3 +610,12 @@ int store_get_value(struct store *s, const char *name, struct buf *out, bool *fo
     arena_release(&arena);
     return rc < 0 ? err_wrap(e, "%s", name) : 0;
 }
+int store_recall_value(struct store *s, const char *name, struct buf *out, bool *found,
+                       struct err *e)
+{
+    int rc = store_get_value(s, name, out, found, e);
+
+    if (rc < 0)
+        *found = false;
+    return forgive_damage(rc, e);
+}

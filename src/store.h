@@ -100,6 +100,9 @@ int store_recall_node(struct store *s, const char *name, struct arena *arena,
 int store_put_value(struct store *s, const char *name, const void *bytes, size_t len,
                     struct err *e);
 int store_get_value(struct store *s, const char *name, struct buf *out, bool *found, struct err *e);
+/* The same for who can do without: a damaged value is none. */
+int store_recall_value(struct store *s, const char *name, struct buf *out, bool *found,
+                       struct err *e);
 /* Several puts as one transaction: all or none. Nesting is a bug. */
 int store_begin(struct store *s, struct err *e);
 /* After a put of a transaction failed, abort is the only way on. A failed commit has aborted. */

@@ -289,7 +289,7 @@ static bool check_snapshot(struct check *c, const struct meta *meta)
 const char *store_check_state(const uint8_t *map, size_t len, uint64_t transaction)
 {
     struct check c = {.map = map};
-    struct meta heads[META_COUNT];
+    struct meta heads[META_COUNT] = {0};
     if (len == 0 || !check_heads(&c, len, heads))
         return len ? c.fault : NULL;
     int newest = heads[1].transaction > heads[0].transaction;

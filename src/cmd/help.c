@@ -11,8 +11,10 @@ static const struct group {
     const char *verbs;
 } groups[] = {
     {"build", " build test plan why clean "},
-    {"look at results", " log show diff bisect-check report metrics graph targets status next knowledge "},
-    {"keep and believe them", " reproduce attest verify export bundle unbundle fsck gc init trace "},
+    {"look at results",
+     " log show diff bisect-check report metrics graph targets status next knowledge "},
+    {"keep and believe them",
+     " reproduce attest verify export bundle unbundle fsck gc init trace "},
     {"find out more", " help explain version rules completion man "},
 };
 

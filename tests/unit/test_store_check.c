@@ -179,7 +179,9 @@ static int exercise(const char *dir)
 
     if (!s)
         return e.code == ERR_X101 ? 0 : 2;
-    for (int i = 0; i < 400; i++) {
+    if (store_begin(s, &e) < 0)
+        return 3;
+    for (int i = 0; i < 400 && !e.set; i++) {
         struct buf value = {0};
         char name[40];
         bool found;
@@ -188,9 +190,14 @@ static int exercise(const char *dir)
         if (store_get_value(s, name, &value, &found, &e) < 0)
             err_release(&e);
         buf_release(&value);
-        if (rng_below(&rng, 2) && store_put_value(s, name, "new", 3, &e) < 0)
-            err_release(&e);
+        if (rng_below(&rng, 2))
+            store_put_value(s, name, "new", 3, &e);
     }
+    if (e.set)
+        store_abort(s);
+    else
+        store_commit(s, &e);
+    err_release(&e);
     store_close(s);
     s = store_open(dir, &e);
     if (s)
@@ -212,7 +219,7 @@ static void flipped_bits_never_kill(void **state)
     struct rng rng = {5};
     struct buf whole = {0}, damaged = {0};
     struct err e = {0};
-    size_t noticed = 0, trials = 240;
+    size_t noticed = 0, trials = 120;
 
     (void)state;
     for (int i = 0; i < 12; i++)
@@ -297,6 +304,42 @@ static void a_damaged_state_can_be_set_aside(void **state)
     buf_release(&bytes);
 }
 
+/* One bit of a value: whoever can do without it has none, and who cannot is told. */
+static void a_damaged_value_can_be_done_without(void **state)
+{
+    struct store *s = opened("value");
+    struct err e = {0};
+    struct buf bytes = {0}, value = {0};
+    bool found = true;
+
+    (void)state;
+    ok(store_put_value(s, "v", "something to find again", 23, &e), &e);
+    store_close(s);
+    load("value/state.mdb", &bytes);
+    static const char text[] = "something to find again";
+    size_t hits = 0;
+    for (size_t i = 0; i + sizeof(text) < bytes.len; i++)
+        if (!memcmp(bytes.ptr + i, text, sizeof(text) - 1)) {
+            bytes.ptr[i] ^= 1;
+            hits++;
+        }
+    assert_true(hits > 0);
+    ok(os_write("value/state.mdb", bytes.ptr, bytes.len, 0644, &e), &e);
+    s = opened("value");
+    ok(store_recall_value(s, "v", &value, &found, &e), &e);
+    assert_false(found);
+    assert_int_equal(value.len, 0);
+    assert_int_equal(store_get_value(s, "v", &value, &found, &e), -1);
+    assert_int_equal(e.code, ERR_X104);
+    err_release(&e);
+    ok(store_put_value(s, "v", "new", 3, &e), &e);
+    ok(store_recall_value(s, "v", &value, &found, &e), &e);
+    assert_true(found);
+    store_close(s);
+    buf_release(&bytes);
+    buf_release(&value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +350,7 @@ int main(void)
         cmocka_unit_test(flipped_bits_never_kill),
         cmocka_unit_test(a_state_that_is_being_written_is_sound),
         cmocka_unit_test(a_damaged_state_can_be_set_aside),
+        cmocka_unit_test(a_damaged_value_can_be_done_without),
     };
 
     return cmocka_run_group_tests(tests, enter_temp, leave_temp);
