@@ -122,7 +122,7 @@ local environment = {
 local function command_line_tests(project)
   local more = glob { "README.md", "tests/bench/*", "invariants/*", "tests/cheats/*", "tests/fault/*", "src/runner/*.h" }
   local tarball = { dist = project.tarball }
-  local compiled = { bit_identity = glob { "kernels/**", "src/runner/**" }, runner_gpu = { glob "tests/cheats/gpu/*", project.gpu } }
+  local compiled = { bit_identity = glob { "kernels/**", "src/runner/**" }, runner_gpu = { glob "tests/cheats/gpu/*", project.gpu }, chooses = { project.gpu } }
   environment.SPAK_GPU = project.gpu and "${root}/" .. project.gpu
   -- By hand: kill9.sh, a thousand kills take an hour (tests/cli/engine_crash.sh has forty of them), and fresh_clone.sh, which builds all.
   local by_hand = { "tests/cli/lib.sh", "tests/fault/kill9.sh", "tests/fault/graph.sh", "tests/fault/fresh_clone.sh" }

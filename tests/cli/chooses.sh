@@ -1,6 +1,10 @@
 #!/bin/sh
 # Kernels that choose among variants by shape: what is launched where, as the runner is told.
 . "$(dirname "$0")/lib.sh"
+if [ ! -x "$(dirname "$SPAK")/spak-gpu" ]; then
+    echo "skipped: no spak-gpu, which is built where the CUDA toolkit is"
+    exit 77
+fi
 
 study() { # the body of chooses
     project - <<END
