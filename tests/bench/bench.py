@@ -168,17 +168,19 @@ class Bench:
         if case == "noop" and "stat" in self.o.tools and any(t.name == "spak" for t in tools):
             self.add(n, case, "stat", self.stat(n, os.path.join(self.dir, str(n), "list")))
 
-    def table(self):
+    def table(self, size):
         print(f"{'N':>8} {'case':7} {'tool':13} {'median s':>9} {'least':>8} {'cpu s':>8} {'MB':>7}  ninja/tool  by least  by cpu")
-        for key, all_seconds in sorted(self.seconds.items(), key=lambda item: (item[0][0], CASES.index(item[0][1]))):
+        for key, all_seconds in sorted(self.seconds.items(), key=lambda item: CASES.index(item[0][1])):
             n, case, name = key
+            if n != size:
+                continue
             ninja = (n, case, "ninja")
             ratios = ""
             if ninja in self.seconds:
                 pairs = [(statistics.median, self.seconds), (min, self.seconds), (min, self.cpu)]
                 ratios = " ".join(f"{of(table[ninja]) / max(of(table[key]), 1e-6):9.2f}x" for of, table in pairs)
             print(f"{n:8} {case:7} {name:13} {statistics.median(all_seconds):9.4f} {min(all_seconds):8.4f} "
-                  f"{min(self.cpu[key]):8.4f} {self.memory[key]:7.1f} {ratios}")
+                  f"{min(self.cpu[key]):8.4f} {self.memory[key]:7.1f} {ratios}", flush=True)
 
     def plot(self, path):
         """A picture for each case: seconds over N, both logarithmic."""
@@ -212,7 +214,7 @@ def main():
     bench = Bench(options)
     for n in [int(n) for n in options.n.split(",")]:
         bench.size(n)
-    bench.table()
+        bench.table(n)
     for n in options.n.split(","):
         for trash in glob.glob(os.path.join(bench.dir, n, "trash-*")):
             shutil.rmtree(trash)

@@ -13,6 +13,10 @@ static const char *const seeds[] = {
     "AAAEC2BsIi0QwW2uFscKTUUXNHLsYX4FxlaSDSblbAj7WR7bM+rvN+ot98qgEN796jTiQf\n"
     "ZfG1KaT0PtFDJ/XFSqtiAAAAEHVzZXJAZXhhbXBsZS5jb20BAgMEBQ==\n"
     "-----END OPENSSH PRIVATE KEY-----\n",
+    "-----BEGIN PUBLIC KEY-----\n"
+    "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n",
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n",
     "cert-authority,namespaces=\"git\" ssh-ed25519 AAAA== x\n",
     NULL,
 };
@@ -37,15 +41,17 @@ static void one(const char *bytes, size_t len)
 {
     const char *path = fuzz_file(bytes, len);
     struct sign_key key;
-    uint8_t public_key[SIGN_KEY_BYTES];
+    struct sign_keys keys = {0};
     struct err e = {0};
 
     if (sign_load(path, &key, &e) < 0)
         fuzz_refused(&e);
     else
         sign_forget(&key);
-    if (sign_load_public(path, public_key, &e) < 0)
+    if (sign_load_public(path, &keys, &e) < 0)
         fuzz_refused(&e);
+    sign_parse_public((struct str){bytes, len}, &keys);
+    sign_keys_release(&keys);
     unbase64(bytes, len);
 }
 
