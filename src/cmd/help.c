@@ -10,7 +10,7 @@ static const struct group {
     const char *title;
     const char *verbs;
 } groups[] = {
-    {"build", " build test plan why clean "},
+    {"build", " build test watch plan why clean "},
     {"look at results",
      " log show diff bisect-check report metrics graph targets status next knowledge "},
     {"keep and believe them",
