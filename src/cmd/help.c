@@ -10,12 +10,10 @@ static const struct group {
     const char *title;
     const char *verbs;
 } groups[] = {
-    {"build", " build test watch plan why clean "},
-    {"look at results",
-     " log show diff bisect-check report metrics graph targets status next knowledge "},
-    {"keep and believe them",
-     " reproduce attest verify export bundle unbundle fsck gc init trace "},
-    {"find out more", " help explain version rules completion man "},
+    {"build", " build test plan watch "},
+    {"look at results", " log show diff bisect-check targets status next knowledge "},
+    {"keep and believe them", " reproduce attest verify export bundle unbundle fsck gc init "},
+    {"find out more", " help explain version completion man "},
 };
 
 static bool in_group(const struct group *group, const char *verb)

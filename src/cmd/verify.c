@@ -260,8 +260,7 @@ static int run(struct cmd_context *c, struct err *e)
 }
 
 static const struct cmd_option options[] = {
-    {0, "key", CMD_VALUE, "FILE",
-     "the signer's public key: \"ssh-ed25519 AAAA...\", several of them, or a PEM"},
+    {0, "key", CMD_VALUE, "FILE", "the signer's public key: OpenSSH's, several of them, or a PEM"},
     CMD_COMMON_OPTIONS,
     {0},
 };
