@@ -276,8 +276,7 @@ static int run(struct cmd_context *c, struct err *e)
 }
 
 static const struct cmd_option options[] = {
-    {0, "key", CMD_VALUE, "FILE",
-     "an Ed25519 key without a passphrase (OpenSSH, PEM); with --agent a public one"},
+    {0, "key", CMD_VALUE, "FILE", "an Ed25519 key without a passphrase; with --agent a public one"},
     {0, "agent", CMD_FLAG, NULL, "let the ssh-agent sign (default key: its first Ed25519 key)"},
     {'o', "output", CMD_VALUE, "FILE", "write the envelopes there (default: standard output)"},
     CMD_COMMON_OPTIONS,
