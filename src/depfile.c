@@ -87,7 +87,7 @@ static int scan_word(struct scanner *s, struct buf *word, struct err *e)
         char c = peek(s, 0);
 
         if (c == '\0') {
-            err_set(e, ERR_N111, "a NUL byte in a list of dependencies");
+            err_set(e, ERR_depfile_syntax, "a NUL byte in a list of dependencies");
             return err_at(e, (struct place){s->name, s->line, 0});
         }
         if (c == '\\') {
@@ -140,7 +140,7 @@ static int scan_rule(struct scanner *s, struct sink *sink, struct buf *word, str
             add_path(sink, word);
     }
     if (words && !colon) {
-        err_set(e, ERR_N111, "no colon after the target");
+        err_set(e, ERR_depfile_syntax, "no colon after the target");
         err_at(e, (struct place){s->name, s->line, 1});
         return err_hint(
             e, "a depfile has lines like \"out/a.o: src/a.c src/a.h\", as cc -MMD writes them");

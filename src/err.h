@@ -30,7 +30,7 @@ enum err_class {
 
 /* Every error has a code of its own, listed with title and explanation in codes.def. */
 enum err_code {
-#define CODE(id, name, class, title, text) ERR_##name, ERR_##id = ERR_##name,
+#define CODE(id, name, class, title, text) ERR_##name,
 #include "codes.def"
 #undef CODE
     ERR_CODE_COUNT

@@ -62,14 +62,14 @@ static int check_guide(const struct graph *g, uint32_t node, struct err *e)
 {
     uint32_t guide = g->nodes[node].guide;
     if (guide == GRAPH_NONE) {
-        err_set(e, ERR_P101, "%s measures, but names no guide", node_name(g, node));
+        err_set(e, ERR_guide_wanted, "%s measures, but names no guide", node_name(g, node));
         err_hint(e, "declare guide = \"...\": the guide that its candidate was made from");
         return refuse_at(g, node, GRAPH_NONE, e);
     }
     uint32_t producer = g->artifacts[guide].producer;
     if (producer != GRAPH_NONE && !strcmp(graph_text(g, g->nodes[producer].kind), "guide"))
         return 0;
-    err_set(e, ERR_P102, "%s names %s as its guide, which no guide{} declaration makes",
+    err_set(e, ERR_guide_forged, "%s names %s as its guide, which no guide{} declaration makes",
             node_name(g, node), artifact_path(g, guide));
     err_hint(e, "declare it with guide \"...\" { ... }, so that it is generated and checked");
     return refuse_at(g, node, producer, e);
@@ -92,8 +92,8 @@ static int is_own(struct gate *gate, const char *program, bool *own, struct err 
 
 static int refuse_prover(const struct graph *g, uint32_t node, uint32_t artifact, struct err *e)
 {
-    err_set(e, ERR_P103, "%s rests on %s, which the prover did not make", node_name(g, node),
-            artifact_path(g, artifact));
+    err_set(e, ERR_proof_forged, "%s rests on %s, which the prover did not make",
+            node_name(g, node), artifact_path(g, artifact));
     err_hint(
         e,
         "declare the law with invariant \"...\" { ... }; only what spak-prove verified is a proof");
@@ -112,7 +112,7 @@ static int check_prover(struct gate *gate, const struct graph *g, uint32_t node,
         return -1;
     if (own)
         return 0;
-    err_set(e, ERR_P103, "%s rests on %s, made by %s, which is not this engine's own",
+    err_set(e, ERR_proof_forged, "%s rests on %s, made by %s, which is not this engine's own",
             node_name(g, node), artifact_path(g, artifact), program);
     err_hint(e, "only the %s that lies beside the running spak makes proofs that it believes",
              last_part(program));
@@ -122,7 +122,7 @@ static int check_prover(struct gate *gate, const struct graph *g, uint32_t node,
 static int unreadable(const struct graph *g, uint32_t node, uint32_t artifact, struct err *cause,
                       struct err *e)
 {
-    err_set(e, ERR_P105, "the proof %s cannot be read: %s", artifact_path(g, artifact),
+    err_set(e, ERR_proof_unreadable, "the proof %s cannot be read: %s", artifact_path(g, artifact),
             cause->set ? cause->message : "it has no status");
     err_release(cause);
     return refuse_at(g, node, g->artifacts[artifact].producer, e);
@@ -143,7 +143,7 @@ static int check_status(const struct graph *g, uint32_t node, uint32_t artifact,
         rc = unreadable(g, node, artifact, &cause, e);
     } else if (strcmp(status, "verified") != 0 && strcmp(status, "admitted") != 0) {
         uint32_t producer = g->artifacts[artifact].producer;
-        rc = err_set(e, ERR_P104, "%s rests on %s, which is %s", node_name(g, node),
+        rc = err_set(e, ERR_proof_open, "%s rests on %s, which is %s", node_name(g, node),
                      node_name(g, producer), status);
         err_hint(e, "%s holds the case that decided it", path);
         refuse_at(g, node, producer, e);
@@ -198,7 +198,7 @@ static int file_digest(struct hash_cache *cache, const char *path, struct digest
     bool exists;
     if (hash_cache_digest(cache, path, out, &exists, e) < 0)
         return -1;
-    return exists ? 0 : err_set(e, ERR_P105, "%s does not exist", path);
+    return exists ? 0 : err_set(e, ERR_proof_unreadable, "%s does not exist", path);
 }
 
 static int make_token(const struct graph *g, uint32_t node, struct hash_cache *cache,
@@ -235,7 +235,7 @@ static int check_complete(const struct graph *g, uint32_t node, struct err *e)
     uint32_t maker = g->artifacts[n->guide].producer;
     struct slice inputs = g->nodes[maker].inputs;
     if (n->proofs.len == 0) {
-        err_set(e, ERR_P107, "%s measures, but rests on no proof", node_name(g, node));
+        err_set(e, ERR_proof_wanted, "%s measures, but rests on no proof", node_name(g, node));
         err_hint(e,
                  "state a law with invariant \"...\" { ... }, let a hypothesis rest on it and the "
                  "guide come from the hypothesis");
@@ -245,8 +245,8 @@ static int check_complete(const struct graph *g, uint32_t node, struct err *e)
         uint32_t artifact = slice_id(g, inputs, i), producer = g->artifacts[artifact].producer;
         if (producer == GRAPH_NONE || !gate_is_prover(g, producer) || names_proof(g, n, artifact))
             continue;
-        err_set(e, ERR_P107, "%s leaves out %s, which its guide rests on", node_name(g, node),
-                artifact_path(g, artifact));
+        err_set(e, ERR_proof_wanted, "%s leaves out %s, which its guide rests on",
+                node_name(g, node), artifact_path(g, artifact));
         err_hint(e, "add it to the proofs of the measurement");
         return refuse_at(g, node, producer, e);
     }
@@ -276,8 +276,8 @@ static int check_rungs(const struct graph *g, uint32_t node, uint32_t file,
             proof == GRAPH_NONE ? NULL : gate_member(artifact_path(g, proof), "rung", arena);
         if (!*h->rungs.at[i] || gate_rung(has) >= gate_rung(h->rungs.at[i]))
             continue;
-        err_set(e, ERR_P110, "%s needs %s to be %s, and it is %s", h->name, h->rests_on.at[i],
-                h->rungs.at[i], has ? has : "no proof of this measurement");
+        err_set(e, ERR_rung_wanted, "%s needs %s to be %s, and it is %s", h->name,
+                h->rests_on.at[i], h->rungs.at[i], has ? has : "no proof of this measurement");
         err_hint(e, "make the law's scope exhaustive, or let the hypothesis ask for less");
         return refuse_at(g, node, g->artifacts[file].producer, e);
     }
@@ -290,7 +290,8 @@ static int check_frozen(struct gate *gate, const struct graph *g, uint32_t node,
     const struct gate_line *frozen = gate_freeze(gate, h->name);
     if (!frozen || digest_equal(&frozen->digest, &h->digest))
         return 0;
-    err_set(e, ERR_P108, "the prediction of %s was changed after it was measured", h->name);
+    err_set(e, ERR_prediction_changed, "the prediction of %s was changed after it was measured",
+            h->name);
     err_note(e, (struct place){0}, "frozen %s", frozen->rest);
     err_note(e, (struct place){0}, "now it reads: %s", h->predicts);
     err_hint(e, "put back what was predicted and what it rested on, and state the new thought as a "
@@ -327,8 +328,8 @@ static int check_runner(struct gate *gate, const struct graph *g, uint32_t node,
         return -1;
     if (own)
         return 0;
-    err_set(e, ERR_P113, "%s is measured by %s, which is not this engine's own", node_name(g, node),
-            program);
+    err_set(e, ERR_runner_forged, "%s is measured by %s, which is not this engine's own",
+            node_name(g, node), program);
     err_hint(e, "only the %s that lies beside the running spak measures for it",
              last_part(program));
     return refuse_at(g, node, GRAPH_NONE, e);
@@ -346,7 +347,8 @@ static int check_study(const struct graph *g, uint32_t node, struct err *e)
             !strcmp(graph_text(g, g->nodes[producer].kind), "admission"))
             return 0;
     }
-    err_set(e, ERR_P109, "%s times candidates of a study that was not tried", node_name(g, node));
+    err_set(e, ERR_study_untried, "%s times candidates of a study that was not tried",
+            node_name(g, node));
     err_hint(e, "declare it with bench \"...\" { ... }, after check \"...\" { ... }");
     return refuse_at(g, node, GRAPH_NONE, e);
 }
@@ -359,7 +361,7 @@ static bool is_planning(enum gate_object object)
 
 static int wrong_loop(const struct graph *g, uint32_t node, const char *what, struct err *e)
 {
-    err_set(e, ERR_P302, "%s %s", node_name(g, node), what);
+    err_set(e, ERR_wrong_loop, "%s %s", node_name(g, node), what);
     err_hint(e, "planning makes guides and proofs, execution the rest, both below the folder of "
                 "outputs");
     return refuse_at(g, node, GRAPH_NONE, e);

@@ -123,7 +123,7 @@ static json_t *allowance(const char *path)
 static int refuse_spending(const struct graph *g, uint32_t node, const char *whose,
                            const char *name, const char *said, struct err *e)
 {
-    err_set(e, ERR_P112, "%s %s has spent what it was allowed: %s", whose, name, said);
+    err_set(e, ERR_budget_spent, "%s %s has spent what it was allowed: %s", whose, name, said);
     err_hint(e, "what was found so far is the result; more is allowed where it is declared "
                 "(allow = { ... }), and the difference is in git");
     return err_at(e, node_place(g, node));

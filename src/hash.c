@@ -174,7 +174,7 @@ static int digest_link(const char *path, struct digest *out, struct err *e)
     ssize_t len = readlink(path, text, sizeof(text));
 
     if (len < 0)
-        return err_errno(e, ERR_M101, "cannot read the link %s", path);
+        return err_errno(e, ERR_os, "cannot read the link %s", path);
     hash_bytes(text, (size_t)len, out);
     return 0;
 }
@@ -208,7 +208,7 @@ static int add_entry(struct walk *w, const char *path, struct err *e)
     case OS_ABSENT:
         return 0; /* removed since it was listed */
     default:
-        return err_set(e, ERR_M102, "%s is neither a file, a folder nor a link", full);
+        return err_set(e, ERR_odd_file, "%s is neither a file, a folder nor a link", full);
     }
     if (rc == 0 && exists)
         add_line(w, path, mode, &digest);

@@ -280,7 +280,7 @@ int hash_cache_look(struct hash_cache *cache, const char *path, struct hash_look
     if (out->stat.kind == OS_ABSENT || out->stat.kind == OS_DIR)
         return 0;
     if (out->stat.kind != OS_FILE)
-        return err_set(e, ERR_M102, "%s is neither a file nor a folder", path);
+        return err_set(e, ERR_odd_file, "%s is neither a file nor a folder", path);
     out->sure = find(cache, path, &out->stat, &out->digest);
     return out->sure ? 0 : digest_content(cache, path, out, e);
 }

@@ -30,7 +30,7 @@ json_t *json_parse(const char *text, size_t len, const char *name, struct err *e
 
     if (value)
         return value;
-    err_set(e, ERR_S100, "%s", error.text);
+    err_set(e, ERR_json_syntax, "%s", error.text);
     err_at(e, (struct place){name, error.line > 0 ? error.line : 1, first_column(&error, text)});
     if (json_error_code(&error) == json_error_premature_end_of_input)
         err_hint(e, "the text ends too early: was its writer interrupted?");

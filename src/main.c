@@ -15,7 +15,7 @@ static int unknown_verb(const char *name, struct err *e)
             best = text_distance(name, (*cmd)->name);
             near = (*cmd)->name;
         }
-    err_set(e, ERR_U101, "spak has no verb %s", name);
+    err_set(e, ERR_verb_unknown, "spak has no verb %s", name);
     if (near)
         return err_hint(e, "did you mean spak %s?", near);
     return err_hint(e, "`spak help` lists the verbs; to build a target, type spak build %s", name);
@@ -58,7 +58,7 @@ static int take_colour(struct cmd_context *c, struct err *e)
         return 0;
     c->colour = !strcmp(when, "always");
     if (!c->colour && strcmp(when, "never") != 0)
-        return err_set(e, ERR_U100, "--color is auto, always or never, not %s", when);
+        return err_set(e, ERR_usage, "--color is auto, always or never, not %s", when);
     return 0;
 }
 

@@ -25,7 +25,7 @@ static int fail(struct err *e, const char *verb, const char *path)
 {
     int number = errno;
 
-    err_errno(e, ERR_M101, "cannot %s %s", verb, path);
+    err_errno(e, ERR_os, "cannot %s %s", verb, path);
     if (number == ENOSPC || number == EDQUOT)
         err_hint(e, "free some space on that file system, then run the same command again");
     else if (number == EROFS)

@@ -77,9 +77,9 @@ int os_guard_start(struct os_guard **out, struct err *e)
     pid_t pid;
 
     if (guard == MAP_FAILED)
-        return err_errno(e, ERR_M101, "cannot map memory for the guard");
+        return err_errno(e, ERR_os, "cannot map memory for the guard");
     if (pipe2(ends, O_CLOEXEC) < 0) {
-        err_errno(e, ERR_M101, "cannot make a pipe");
+        err_errno(e, ERR_os, "cannot make a pipe");
         munmap(guard, sizeof *guard);
         return -1;
     }
@@ -91,7 +91,7 @@ int os_guard_start(struct os_guard **out, struct err *e)
     guard->pid = pid;
     close(ends[0]);
     if (pid < 0) {
-        err_errno(e, ERR_M101, "cannot start the guard");
+        err_errno(e, ERR_os, "cannot start the guard");
         close(ends[1]);
         munmap(guard, sizeof *guard);
         return -1;

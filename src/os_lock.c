@@ -35,7 +35,7 @@ static int lock(const char *path, int how, int *fd, bool *held_elsewhere, struct
         int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
 
         if (file < 0)
-            return err_errno(e, ERR_M101, "cannot open the lock %s", path);
+            return err_errno(e, ERR_os, "cannot open the lock %s", path);
         while (flock_passing_fault(file, how) < 0) {
             if (errno == EINTR)
                 continue;
@@ -44,7 +44,7 @@ static int lock(const char *path, int how, int *fd, bool *held_elsewhere, struct
                 close(file);
                 return 0;
             }
-            err_errno(e, ERR_M101, "cannot lock %s", path);
+            err_errno(e, ERR_os, "cannot lock %s", path);
             close(file);
             return -1;
         }

@@ -12,7 +12,7 @@ char *os_realpath(struct arena *arena, const char *path, struct err *e)
     char *copy;
 
     if (!found) {
-        err_errno(e, ERR_M101, "cannot resolve %s", path);
+        err_errno(e, ERR_os, "cannot resolve %s", path);
         return NULL;
     }
     copy = arena_strdup(arena, found);
@@ -26,7 +26,7 @@ char *os_getcwd(struct arena *arena, struct err *e)
     char *copy;
 
     if (!found) {
-        err_errno(e, ERR_M101, "cannot tell the working directory");
+        err_errno(e, ERR_os, "cannot tell the working directory");
         err_hint(e, "it may have been removed: change to a folder that exists");
         return NULL;
     }
@@ -106,7 +106,7 @@ char *os_self(struct arena *arena, struct err *e)
     ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
     if (len < 0) {
-        err_errno(e, ERR_M101, "cannot tell the path of the running program");
+        err_errno(e, ERR_os, "cannot tell the path of the running program");
         err_hint(e, "SPAK needs /proc to be mounted");
         return NULL;
     }

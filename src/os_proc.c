@@ -173,11 +173,12 @@ static int missing_part(const char *program, struct err *e)
 
     script_interpreter(program, interpreter, sizeof interpreter);
     if (*interpreter) {
-        err_set(e, ERR_N107, "cannot run %s: its interpreter %s does not exist", program,
+        err_set(e, ERR_command_start, "cannot run %s: its interpreter %s does not exist", program,
                 interpreter);
         return err_hint(e, "install %s, or correct the first line of %s", interpreter, program);
     }
-    err_set(e, ERR_N107, "cannot run %s: the dynamic loader it asks for does not exist", program);
+    err_set(e, ERR_command_start, "cannot run %s: the dynamic loader it asks for does not exist",
+            program);
     return err_hint(e, "it was built for another system or C library: `file %s` says which",
                     program);
 }
@@ -186,13 +187,13 @@ static int exec_refused(const struct os_spawn *how, const char *program, const s
                         struct err *e)
 {
     if (stat->kind == OS_DIR)
-        return err_set(e, ERR_N107, "cannot run %s: it is a folder", program);
+        return err_set(e, ERR_command_start, "cannot run %s: it is a folder", program);
     if (stat->kind != OS_ABSENT && !stat->executable) {
-        err_set(e, ERR_N107, "cannot run %s: it is not executable", program);
+        err_set(e, ERR_command_start, "cannot run %s: it is not executable", program);
         return err_hint(e, "chmod +x %s, or name the interpreter before it in the command",
                         program);
     }
-    err_set(e, ERR_N107, "cannot run %s: permission denied", program);
+    err_set(e, ERR_command_start, "cannot run %s: permission denied", program);
     if (how->prepare)
         err_hint(e,
                  "the sandbox lets a command execute only the toolchain and its declared inputs: "
@@ -209,8 +210,8 @@ static int too_long(const struct os_spawn *how, const char *program, struct err 
         bytes += strlen(*arg) + 1;
     for (const char *const *var = how->env; *var; var++)
         bytes += strlen(*var) + 1;
-    err_set(e, ERR_N107, "cannot run %s: its arguments and environment are too long, %zu bytes",
-            program, bytes);
+    err_set(e, ERR_command_start,
+            "cannot run %s: its arguments and environment are too long, %zu bytes", program, bytes);
     return err_hint(e, "pass the arguments in a file: most compilers and linkers take @FILE");
 }
 
@@ -225,7 +226,7 @@ static int exec_failed(const struct os_spawn *how, int error, struct err *e)
     os_stat(path, &stat, &ignored);
     err_release(&ignored);
     if (error == ENOENT && stat.kind == OS_ABSENT)
-        err_set(e, ERR_N107, "cannot run %s: there is no such file", program);
+        err_set(e, ERR_command_start, "cannot run %s: there is no such file", program);
     else if (error == ENOENT)
         missing_part(path, e);
     else if (error == EACCES)
@@ -233,11 +234,11 @@ static int exec_failed(const struct os_spawn *how, int error, struct err *e)
     else if (error == E2BIG)
         too_long(how, program, e);
     else if (error == ENOEXEC) {
-        err_set(e, ERR_N107, "cannot run %s: it is no program for this machine", program);
+        err_set(e, ERR_command_start, "cannot run %s: it is no program for this machine", program);
         err_hint(e, "a script says on its first line what runs it, for example #!/bin/sh");
     } else {
         errno = error;
-        err_errno(e, ERR_N107, "cannot run %s", program);
+        err_errno(e, ERR_command_start, "cannot run %s", program);
     }
     arena_release(&arena);
     return -1;
@@ -251,10 +252,11 @@ static int birth_failed(const struct birth *birth, struct err *e)
         return exec_failed(how, birth->error, e);
     errno = birth->error;
     if (birth->stage == STAGE_DIR)
-        return err_errno(e, ERR_N107, "cannot run %s in the folder %s", how->argv[0], how->dir);
+        return err_errno(e, ERR_command_start, "cannot run %s in the folder %s", how->argv[0],
+                         how->dir);
     if (birth->stage == STAGE_PREPARE)
-        return err_errno(e, ERR_N107, "cannot restrict %s to its sandbox", how->argv[0]);
-    return err_errno(e, ERR_N107, "cannot give %s its descriptors", how->argv[0]);
+        return err_errno(e, ERR_command_start, "cannot restrict %s to its sandbox", how->argv[0]);
+    return err_errno(e, ERR_command_start, "cannot give %s its descriptors", how->argv[0]);
 }
 
 static void check_arguments(const struct os_spawn *how)
@@ -287,14 +289,14 @@ int os_spawn(const struct os_spawn *how, pid_t *pid, int *pidfd, struct err *e)
     if (!fault)
         child = give_birth(&birth);
     if (child < 0)
-        return err_errno(e, ERR_M101, "cannot start a process for %s", how->argv[0]);
+        return err_errno(e, ERR_os, "cannot start a process for %s", how->argv[0]);
     if (birth.error) {
         discard(how, child);
         return birth_failed(&birth, e);
     }
     *pidfd = (int)syscall(OS_CALL_PIDFD_OPEN, child, 0);
     if (*pidfd < 0) {
-        err_errno(e, ERR_M101, "cannot watch the process of %s", how->argv[0]);
+        err_errno(e, ERR_os, "cannot watch the process of %s", how->argv[0]);
         if (errno == ENOSYS)
             err_hint(e, "SPAK needs Linux 5.3 or newer");
         os_kill_group(child, SIGKILL);
@@ -321,13 +323,13 @@ int os_wait(pid_t pid, struct os_exit *out, struct err *e)
 
     while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0)
         if (errno != EINTR)
-            return err_errno(e, ERR_M101, "cannot wait for process %d", (int)pid);
+            return err_errno(e, ERR_os, "cannot wait for process %d", (int)pid);
     os_kill_group(pid, SIGKILL);
     do
         got = wait4(pid, &status, 0, &usage);
     while (got < 0 && errno == EINTR);
     if (got < 0)
-        return err_errno(e, ERR_M101, "cannot wait for process %d", (int)pid);
+        return err_errno(e, ERR_os, "cannot wait for process %d", (int)pid);
     *out = (struct os_exit){
         .code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
         .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
@@ -359,7 +361,7 @@ static int read_all(int fd, struct buf *out, struct err *e)
         if (n > 0)
             out->len += (size_t)n;
         else if (errno != EINTR)
-            return err_errno(e, ERR_M101, "cannot read what a command prints");
+            return err_errno(e, ERR_os, "cannot read what a command prints");
         out->ptr[out->len] = '\0';
     }
 }
@@ -375,7 +377,7 @@ int os_capture(const char *const *argv, bool both, struct buf *out, struct os_ex
     int rc;
 
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return err_errno(e, ERR_M101, "cannot make a pipe");
+        return err_errno(e, ERR_os, "cannot make a pipe");
     how.stdout_fd = ends[1];
     how.stderr_fd = both ? ends[1] : -1;
     rc = os_spawn(&how, &pid, &pidfd, e);

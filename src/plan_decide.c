@@ -55,7 +55,7 @@ static int missing_input(struct plan *plan, uint32_t node, uint32_t artifact, st
 {
     const char *path = artifact_path(plan->graph, artifact);
     const char *near = nearest_path(plan, path);
-    err_set(e, ERR_N104, "%s needs %s, which does not exist and which nothing makes",
+    err_set(e, ERR_input_missing, "%s needs %s, which does not exist and which nothing makes",
             node_name(plan->graph, node), path);
     err_at(e, node_place(plan->graph, node));
     if (near)

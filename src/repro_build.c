@@ -48,7 +48,8 @@ int repro_spakfile(struct trace *t, const char *commit, struct arena *arena, con
         *out = trace_value(arena, str_trim((struct str){buf_text(&text), text.len}), NULL);
     buf_release(&text);
     if (rc == 0 && !repro_link_stays(*out, strlen(*out), 1)) {
-        rc = err_set(e, ERR_T201, "the trace's spakfile is \"%.200s\", which is not in its sources",
+        rc = err_set(e, ERR_trace_name,
+                     "the trace's spakfile is \"%.200s\", which is not in its sources",
                      repro_printable(arena, *out));
         err_hint(e, "nothing of it was run");
     }
@@ -118,7 +119,7 @@ static void closed_environment(const struct job *job)
 
 static int refuse_node(const struct graph *g, uint32_t node, const char *what, struct err *e)
 {
-    err_set(e, ERR_T207, "%s %s", node_name(g, node), what);
+    err_set(e, ERR_trace_unsafe_node, "%s %s", node_name(g, node), what);
     err_at(e, node_place(g, node));
     return err_hint(
         e,
@@ -220,7 +221,7 @@ _Noreturn static void child(const struct job *job)
     int error = job->sandbox ? sandbox_apply(job->sandbox) : 0;
     errno = error;
     if (error)
-        err_errno(&e, ERR_T208, "the sandbox cannot be entered");
+        err_errno(&e, ERR_trace_no_sandbox, "the sandbox cannot be entered");
     else
         build_in_child(job, &interrupted, &e);
     if (e.set)
@@ -305,7 +306,8 @@ int repro_build(const struct repro_place *place, const struct trace_entry *recor
     struct job job = {.place = place, .recorded = recorded, .params = params, .o = o};
     *obstacle = (struct repro_obstacle){0};
     if (o->sandbox && sandbox_supported(NULL) == SANDBOX_NONE) {
-        err_set(e, ERR_T208, "this kernel has no sandbox to run a stranger's commands in");
+        err_set(e, ERR_trace_no_sandbox,
+                "this kernel has no sandbox to run a stranger's commands in");
         return err_hint(
             e, "use a kernel with Landlock, or `--no-sandbox` where there is nothing to lose");
     }

@@ -144,11 +144,11 @@ static int check_name(const struct trace_item *item, struct err *e)
 {
     const char *fault = name_fault(item->name);
     if (fault)
-        return refuse(e, ERR_T201, item->path, fault);
+        return refuse(e, ERR_trace_name, item->path, fault);
     if (strlen(item->path) > PATH_MAX_BYTES)
-        return refuse(e, ERR_T201, item->path, "is longer than 4000 bytes");
+        return refuse(e, ERR_trace_name, item->path, "is longer than 4000 bytes");
     if (in_state(item->path))
-        return refuse(e, ERR_T201, item->path, "lies in SPAK's own state");
+        return refuse(e, ERR_trace_name, item->path, "lies in SPAK's own state");
     return 0;
 }
 
@@ -163,10 +163,10 @@ static int check_mode(const struct trace_item *item, struct err *e)
     case 0120000:
         return 0;
     case 0160000:
-        return refuse(e, ERR_T204, item->path, "is a submodule");
+        return refuse(e, ERR_trace_submodule, item->path, "is a submodule");
     default:
         snprintf(why, sizeof(why), "has the mode %06o", item->mode);
-        return refuse(e, ERR_T206, item->path, why);
+        return refuse(e, ERR_trace_mode, item->path, why);
     }
 }
 
@@ -203,12 +203,12 @@ static int check_link(const struct trace_item *item, repro_link_fn *link, void *
     struct buf target = {0}, why = {0};
     struct arena scratch = {0};
     if (item->size_bytes > PATH_MAX_BYTES)
-        return refuse(e, ERR_T202, item->path, "is a link of more than 4000 bytes");
+        return refuse(e, ERR_trace_link, item->path, "is a link of more than 4000 bytes");
     int rc = link(ctx, item, &target, e);
     if (rc == 0 && !repro_link_stays(buf_text(&target), target.len, item->depth)) {
         buf_addf(&why, "is a link to \"%.200s\", out of the sources",
                  repro_printable(&scratch, buf_text(&target)));
-        rc = refuse(e, ERR_T202, item->path, buf_text(&why));
+        rc = refuse(e, ERR_trace_link, item->path, buf_text(&why));
     }
     buf_release(&target);
     buf_release(&why);
@@ -230,7 +230,7 @@ static int check_collision(const struct trace_item *items, size_t at, struct str
     }
     buf_addf(&why, "is the same file as \"%.200s\" where case does not count",
              repro_printable(arena, items[other].path));
-    refuse(e, ERR_T203, items[at].path, buf_text(&why));
+    refuse(e, ERR_trace_collision, items[at].path, buf_text(&why));
     buf_release(&why);
     return -1;
 }

@@ -26,7 +26,7 @@ static int fresh_folder(const char *keep, struct arena *arena, char **top, struc
     *top = arena_strdup(arena, keep);
     if (empty)
         return 0;
-    err_set(e, ERR_U100, "--keep %s: the folder is not empty", keep);
+    err_set(e, ERR_usage, "--keep %s: the folder is not empty", keep);
     return err_hint(e, "a reproduction starts from nothing; name a folder that is not there yet");
 }
 
@@ -79,7 +79,8 @@ static int fetch_failed(const char *from, const struct buf *words, struct err *e
     struct arena scratch = {0};
     struct str text = str_trim((struct str){buf_text(words), words->len});
     const char *line = arena_strndup(&scratch, text.ptr, text.len > 600 ? 600 : text.len);
-    err_set(e, ERR_T209, "cannot fetch from %s: %s", from, *line ? line : "git says nothing");
+    err_set(e, ERR_trace_fetch, "cannot fetch from %s: %s", from,
+            *line ? line : "git says nothing");
     err_hint(e, "name a repository's address or path, or a bundle made with `git bundle create`");
     arena_release(&scratch);
     return -1;
@@ -125,7 +126,7 @@ static int source_of(const char *from, struct arena *arena, const char **out, st
     struct os_stat st;
     *out = from;
     if (*from == '-') {
-        err_set(e, ERR_T209, "--from %s is no address and no path", from);
+        err_set(e, ERR_trace_fetch, "--from %s is no address and no path", from);
         return err_hint(e, "a path that starts with a dash is written ./%s", from);
     }
     if (os_stat(from, &st, e))
@@ -142,7 +143,7 @@ int repro_fetch(const struct repro_place *place, const char *from, struct arena 
     const char *git = os_which(arena, "git"), *source;
     *repository = arena_printf(arena, "%s/from.git", place->top);
     if (!git) {
-        err_set(e, ERR_T209, "--from needs the program git, which is not here");
+        err_set(e, ERR_trace_fetch, "--from needs the program git, which is not here");
         return err_hint(e, "install git, or run this in a clone without --from");
     }
     if (source_of(from, arena, &source, e))

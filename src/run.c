@@ -270,7 +270,7 @@ static bool is_noted(const struct run *r, const struct ended *end)
 static enum gate_end end_of(const struct run *r, const struct ended *end)
 {
     bool outer = run_node(r, end->node)->flags & NODE_OUTER;
-    bool judged = end->error.code == ERR_P106 || end->error.code == ERR_P111;
+    bool judged = end->error.code == ERR_invariant_refused || end->error.code == ERR_study_refused;
     if (end->status == STATUS_FAILED || (end->status == STATUS_REFUSED && outer && !judged))
         return GATE_END_FAILED;
     return end->status == STATUS_REFUSED ? GATE_END_REFUSED : GATE_END_OK;
@@ -488,7 +488,7 @@ static int wait_for_something(struct run *r, struct err *e)
     int64_t now = os_monotonic_ns();
     int rc = 0;
     if (poll(fds, count, (int)((next_wake(r, now) + 999999) / 1000000)) < 0 && errno != EINTR)
-        rc = err_errno(e, ERR_M101, "cannot wait for commands");
+        rc = err_errno(e, ERR_os, "cannot wait for commands");
     if (rc == 0)
         rc = serve_jobs(r, fds, e);
     if (rc == 0)
@@ -511,7 +511,7 @@ static void fail_stuck(struct run *r)
         struct err error = {0};
         if (is_over(r, d->node))
             continue;
-        err_set(&error, ERR_N109, "%s asked for a node that waits for it",
+        err_set(&error, ERR_driver_stuck, "%s asked for a node that waits for it",
                 node_name(run_graph(r), d->node));
         err_at(&error, node_place(run_graph(r), d->node));
         fail_node(r, d->node, &error);

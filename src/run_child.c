@@ -75,7 +75,7 @@ static int open_pipe(struct job *job, int *write_end, struct err *e)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return err_errno(e, ERR_M101, "cannot make a pipe");
+        return err_errno(e, ERR_os, "cannot make a pipe");
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
     job->pipe_fd = ends[0];
     *write_end = ends[1];
@@ -86,7 +86,7 @@ static int open_stdout(struct run *r, const struct node *n, int *fd, struct err 
 {
     const char *path = graph_text(run_graph(r), n->stdout_to);
     *fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    return *fd < 0 ? err_errno(e, ERR_M101, "cannot write %s", path) : 0;
+    return *fd < 0 ? err_errno(e, ERR_os, "cannot write %s", path) : 0;
 }
 
 /* The error that stopped it, or success; descriptors of the child's side are closed either way. */

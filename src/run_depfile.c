@@ -65,8 +65,8 @@ static int undeclared(struct depfile *d, const char *path, struct err *e)
 {
     const struct graph *g = run_graph(d->r);
     uint32_t artifact = graph_find_artifact(g, path);
-    err_set(e, ERR_N103, "%s read %s, which is not among its inputs", node_name(g, d->job->node),
-            path);
+    err_set(e, ERR_undeclared_read, "%s read %s, which is not among its inputs",
+            node_name(g, d->job->node), path);
     err_at(e, node_place(g, d->job->node));
     if (artifact != GRAPH_NONE && g->artifacts[artifact].producer != GRAPH_NONE)
         err_note(e, node_place(g, g->artifacts[artifact].producer), "%s is made here", path);
@@ -110,7 +110,7 @@ static int read_depfile(struct depfile *d, const char *name, struct strs *paths,
     if (os_stat(name, &stat, e) < 0)
         return -1;
     if (stat.kind == OS_ABSENT || sandbox_still_reserved(&stat)) {
-        err_set(e, ERR_N108, "%s did not write its depfile %s",
+        err_set(e, ERR_depfile_missing, "%s did not write its depfile %s",
                 node_name(run_graph(d->r), d->job->node), name);
         err_at(e, node_place(run_graph(d->r), d->job->node));
         return err_hint(e, "tell the compiler to: cc -MMD -MF %s", name);

@@ -26,7 +26,7 @@ static bool is_over(enum node_status status)
 
 static int no_function(struct run *r, uint32_t node, struct err *e)
 {
-    err_set(e, ERR_N109, "%s has to run, but its function is not loaded",
+    err_set(e, ERR_driver_stuck, "%s has to run, but its function is not loaded",
             node_name(run_graph(r), node));
     return err_at(e, node_place(run_graph(r), node));
 }

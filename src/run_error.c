@@ -44,13 +44,14 @@ static void note_command(const struct job *job, struct err *e)
 
 static int timed_out(const char *name, const struct node *n, struct err *e)
 {
-    err_set(e, ERR_N105, "%s was still running after %g s", name, n->timeout_ms / 1000.0);
+    err_set(e, ERR_command_timeout, "%s was still running after %g s", name,
+            n->timeout_ms / 1000.0);
     return err_hint(e, "allow it more with timeout = SECONDS in its declaration");
 }
 
 static int flooded(const char *name, struct err *e)
 {
-    err_set(e, ERR_N106, "%s printed more than %u MiB", name, RUN_OUTPUT_LIMIT_BYTES >> 20);
+    err_set(e, ERR_output_flood, "%s printed more than %u MiB", name, RUN_OUTPUT_LIMIT_BYTES >> 20);
     return err_hint(
         e, "send what it prints to a declared output (stdout = ...), or make it print less");
 }
@@ -58,13 +59,15 @@ static int flooded(const char *name, struct err *e)
 static int refused(const struct run *r, const struct node *n, const char *name, struct err *e)
 {
     if (strcmp(graph_text(run_graph(r), n->kind), "admission") == 0)
-        return err_set(e, ERR_P111, "%s is refused: it cannot tell wrong from right", name);
-    return err_set(e, ERR_P106, "%s is refused", name);
+        return err_set(e, ERR_study_refused, "%s is refused: it cannot tell wrong from right",
+                       name);
+    return err_set(e, ERR_invariant_refused, "%s is refused", name);
 }
 
 static int undeclared_read(const char *name, const struct sandbox_refusals *found, struct err *e)
 {
-    err_set(e, ERR_N103, "%s read %s, which is not among its inputs", name, found->read.at[0]);
+    err_set(e, ERR_undeclared_read, "%s read %s, which is not among its inputs", name,
+            found->read.at[0]);
     for (size_t i = 1; i < found->read.len && i < 8; i++)
         err_note(e, (struct place){0}, "it also tried to read %s", found->read.at[i]);
     return err_hint(e, "add \"%s\" to its inputs", found->read.at[0]);
@@ -72,7 +75,7 @@ static int undeclared_read(const char *name, const struct sandbox_refusals *foun
 
 static int undeclared_write(const char *name, const struct sandbox_refusals *found, struct err *e)
 {
-    err_set(e, ERR_N112, "%s tried to write %s, which is not among its outputs", name,
+    err_set(e, ERR_undeclared_write, "%s tried to write %s, which is not among its outputs", name,
             found->write.at[0]);
     return err_hint(
         e,
@@ -92,7 +95,7 @@ static const char *reached_device(const struct node *n, const struct sandbox_ref
 
 static int planning_device(const char *name, const char *device, struct err *e)
 {
-    err_set(e, ERR_P301, "%s plans, and tried to open %s", name, device);
+    err_set(e, ERR_planning_device, "%s plans, and tried to open %s", name, device);
     return err_hint(e, "planning runs on the CPU alone: move what needs the device into a check or "
                        "a bench");
 }
@@ -113,7 +116,7 @@ static const char *escaped_to(const struct run *r, const struct job *job,
 
 static int candidate_escape(const char *name, const char *path, struct err *e)
 {
-    err_set(e, ERR_P303, "%s reads %s, which is no part of the candidate", name, path);
+    err_set(e, ERR_candidate_escape, "%s reads %s, which is no part of the candidate", name, path);
     return err_hint(e, "a candidate is its source and the headers beside it, and nothing else");
 }
 
@@ -134,9 +137,9 @@ static bool find_refusals(struct run *r, struct job *job, struct sandbox_refusal
 static int command_failed(const char *name, const struct os_exit *status, struct err *e)
 {
     if (status->signal)
-        return err_set(e, ERR_N101, "%s was ended by signal %d (%s)", name, status->signal,
-                       strsignal(status->signal));
-    return err_set(e, ERR_N101, "%s failed with exit status %d", name, status->code);
+        return err_set(e, ERR_command_failed, "%s was ended by signal %d (%s)", name,
+                       status->signal, strsignal(status->signal));
+    return err_set(e, ERR_command_failed, "%s failed with exit status %d", name, status->code);
 }
 
 int run_explain_failure(struct run *r, struct job *job, const struct os_exit *status, struct err *e)

@@ -36,7 +36,8 @@ void run_remove_outputs(struct run *r, uint32_t node)
 static int output_missing(struct run *r, uint32_t node, const char *path, const char *how,
                           struct err *e)
 {
-    err_set(e, ERR_N102, "%s succeeded but %s %s", node_name(run_graph(r), node), how, path);
+    err_set(e, ERR_output_missing, "%s succeeded but %s %s", node_name(run_graph(r), node), how,
+            path);
     err_at(e, node_place(run_graph(r), node));
     return err_hint(e, "let the command write %s, or take it out of the declaration's outputs",
                     path);
@@ -117,7 +118,7 @@ static int check_inputs(struct run *r, struct job *job, struct ended *end, struc
         return -1;
     if (hold && !changed_since(&end->state->record, job->started_wall_ns, &path))
         return 0;
-    err_set(&end->warning, ERR_N110, "%s changed while %s was reading it", path,
+    err_set(&end->warning, ERR_input_changed, "%s changed while %s was reading it", path,
             node_name(run_graph(r), job->node));
     err_hint(&end->warning, "build again: what was made now is not recorded");
     end->reusable = false;
@@ -177,7 +178,7 @@ static enum node_status take_failure(struct run *r, struct job *job, struct ende
     struct err ignored = {0};
     end->reusable = false;
     end->state->failed = true;
-    if (end->error.code != ERR_P106 && end->error.code != ERR_P111) {
+    if (end->error.code != ERR_invariant_refused && end->error.code != ERR_study_refused) {
         end->state->record.output_count = 0;
         run_remove_outputs(r, job->node);
         return err_class(&end->error) == ERR_PROTOCOL ? STATUS_REFUSED : STATUS_FAILED;
@@ -238,7 +239,7 @@ int run_write(struct run *r, uint32_t node, struct err *e)
     const char *text = graph_text(g, n->text);
     struct node_state *state = run_state(r, node, false);
     if (n->outputs.len != 1) {
-        err_set(e, ERR_N102, "%s writes a text but has %u outputs", node_name(g, node),
+        err_set(e, ERR_output_missing, "%s writes a text but has %u outputs", node_name(g, node),
                 n->outputs.len);
         return err_at(e, node_place(g, node));
     }

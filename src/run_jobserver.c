@@ -68,13 +68,13 @@ static int serve(struct jobserver *s, int jobs, struct err *e)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return err_errno(e, ERR_M101, "cannot make the pipe of the jobserver");
+        return err_errno(e, ERR_os, "cannot make the pipe of the jobserver");
     s->child_read_fd = ends[0];
     s->child_write_fd = ends[1];
     s->ours = true;
     for (int i = 1; i < jobs; i++)
         if (write(ends[1], "+", 1) != 1)
-            return err_errno(e, ERR_M101, "cannot fill the pipe of the jobserver");
+            return err_errno(e, ERR_os, "cannot fill the pipe of the jobserver");
     return 0;
 }
 

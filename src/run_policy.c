@@ -61,7 +61,7 @@ static const char *program_path(struct run *r, uint32_t node, struct job *job, c
         return run_node(r, node)->dir ? absolute(r, &job->arena, name) : name;
     const char *path = find_program(&job->arena, name);
     if (!path) {
-        err_set(e, ERR_N107, "cannot run %s: it is not in %s", name, command_path);
+        err_set(e, ERR_command_start, "cannot run %s: it is not in %s", name, command_path);
         err_hint(e, "name it by its path, or find it with tool(\"%s\")", name);
     }
     return path;
@@ -75,7 +75,7 @@ const char *const *run_argv(struct run *r, uint32_t node, struct job *job, struc
     for (uint32_t i = 0; i < n->argv.len; i++)
         argv[i] = fill(r, n, job, slice_text(g, n->argv, i));
     if (!argv[0]) {
-        err_set(e, ERR_N107, "%s has an empty command", node_name(g, node));
+        err_set(e, ERR_command_start, "%s has an empty command", node_name(g, node));
         return NULL;
     }
     argv[0] = program_path(r, node, job, argv[0], e);

@@ -21,7 +21,7 @@ int run_signals_open(struct run *r, struct err *e)
     signals_of_a_run(&set);
     r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (r->signal_fd < 0)
-        return err_errno(e, ERR_M101, "cannot listen for signals");
+        return err_errno(e, ERR_os, "cannot listen for signals");
     sigprocmask(SIG_BLOCK, &set, NULL);
     return 0;
 }

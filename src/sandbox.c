@@ -171,7 +171,7 @@ static int create_ruleset(struct sandbox *sandbox, int version, bool network, st
     sandbox->handled = set.files;
     sandbox->ruleset_fd = (int)syscall(OS_CALL_LANDLOCK_CREATE_RULESET, &set, bytes, 0);
     if (sandbox->ruleset_fd < 0)
-        return err_errno(e, ERR_M101, "cannot create a Landlock ruleset");
+        return err_errno(e, ERR_os, "cannot create a Landlock ruleset");
     return 0;
 }
 
@@ -219,7 +219,7 @@ static int allow_writes(const struct sandbox *sandbox, const char *const *paths,
     for (; paths && *paths; paths++) {
         errno = allow(sandbox, *paths, ACCESS_WRITE);
         if (errno)
-            return err_errno(e, ERR_M101, "cannot let a command write %s", *paths);
+            return err_errno(e, ERR_os, "cannot let a command write %s", *paths);
     }
     return 0;
 }
@@ -350,9 +350,9 @@ int sandbox_reserve(const char *path, struct err *e)
         return -1;
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
-        return err_errno(e, ERR_M101, "cannot make the output %s", path);
+        return err_errno(e, ERR_os, "cannot make the output %s", path);
     if (futimens(fd, long_ago) < 0)
-        rc = err_errno(e, ERR_M101, "cannot date the output %s", path);
+        rc = err_errno(e, ERR_os, "cannot date the output %s", path);
     close(fd);
     return rc;
 }

@@ -359,7 +359,7 @@ static void *trace(void *ctx)
             follow(t);
         end_of(t, leader);
         close(pidfd);
-    } else if (ignored.code == ERR_N107) {
+    } else if (ignored.code == ERR_command_start) {
         note_refusal(t, os_join(t->arena, t->how.dir ? t->how.dir : t->root_real, t->how.argv[0]),
                      false);
     }
@@ -391,11 +391,11 @@ static int trace_in_thread(struct tracer *t, int64_t timeout_ns, struct err *e)
     int ends[2];
 
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return err_errno(e, ERR_M101, "cannot make a pipe");
+        return err_errno(e, ERR_os, "cannot make a pipe");
     t->done_fd = ends[1];
     errno = pthread_create(&thread, NULL, trace, t);
     if (errno) {
-        err_errno(e, ERR_M101, "cannot start a thread");
+        err_errno(e, ERR_os, "cannot start a thread");
         close(ends[0]);
         close(ends[1]);
         return -1;

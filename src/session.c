@@ -11,7 +11,7 @@ static int change_dir(const char *dir, struct err *e)
 {
     if (chdir(dir) == 0)
         return 0;
-    return err_errno(e, ERR_U103, "cannot work in %s", dir);
+    return err_errno(e, ERR_spakfile_missing, "cannot work in %s", dir);
 }
 
 /* The nearest folder, from here upwards, that holds a spakfile. */
@@ -29,7 +29,7 @@ static int find_root(struct session *s, const char *here, struct err *e)
         if (!strcmp(dir, "/"))
             break;
     }
-    err_set(e, ERR_U103, "there is no spakfile in %s or above it", here);
+    err_set(e, ERR_spakfile_missing, "there is no spakfile in %s or above it", here);
     return err_hint(e, "name one with -f FILE, or start in the project with -C DIR");
 }
 
@@ -39,7 +39,7 @@ static int use_file(struct session *s, const char *here, const char *file, struc
     if (os_stat(file, &stat, e) < 0)
         return -1;
     if (stat.kind != OS_FILE)
-        return err_set(e, ERR_U103, "there is no file %s", file);
+        return err_set(e, ERR_spakfile_missing, "there is no file %s", file);
     s->root = arena_strdup(s->arena, here);
     s->script_options.spakfile = file;
     return 0;
@@ -85,7 +85,7 @@ static int find_home(struct session *s, struct err *e)
     if (os_stat(s->script_options.lua_dir, &stat, e) < 0)
         return -1;
     if (stat.kind != OS_DIR) {
-        err_set(e, ERR_U104, "there is no folder %s", s->script_options.lua_dir);
+        err_set(e, ERR_home_missing, "there is no folder %s", s->script_options.lua_dir);
         return err_hint(e, "set SPAK_HOME to the folder that holds spak's lua and rules");
     }
     const char **dirs = arena_alloc(a, 3 * sizeof *dirs);
@@ -110,7 +110,7 @@ static int take_params(struct session *s, const char *const *given, struct err *
         size_t len = name_length(given[i]);
         bool later = false;
         if (given[i][len] != '=' || len == 0)
-            return err_set(e, ERR_U100, "-D %s is not of the form NAME=VALUE", given[i]);
+            return err_set(e, ERR_usage, "-D %s is not of the form NAME=VALUE", given[i]);
         for (size_t k = i + 1; k < count; k++)
             later |= name_length(given[k]) == len && !strncmp(given[k], given[i], len);
         if (!later)
@@ -153,7 +153,7 @@ static int lock_out(struct session *s, const struct session_options *o, struct e
         return -1;
     char *who = arena_printf(s->arena, "spak %s (process %d)", o->verb, (int)getpid());
     if (ftruncate(s->lock_fd, 0) < 0 || pwrite(s->lock_fd, who, strlen(who), 0) < 0)
-        return err_errno(e, ERR_M101, "cannot write %s", path);
+        return err_errno(e, ERR_os, "cannot write %s", path);
     return 0;
 }
 
@@ -237,7 +237,7 @@ static int open_state(struct session *s, const struct session_options *o, struct
     s->cache = hash_cache_open(arena_printf(s->arena, "%s/stat", s->state_dir));
     s->script_options.cache = s->cache;
     s->store = store_open(s->state_dir, e);
-    if (!s->store && o->lock && e->code == ERR_X101 && heal_state(s, e) < 0)
+    if (!s->store && o->lock && e->code == ERR_state_damaged && heal_state(s, e) < 0)
         return -1;
     return s->store && open_gate(s, e) == 0 ? make_stamp(s, e) : -1;
 }
@@ -328,7 +328,7 @@ int session_close(struct session *s, struct err *e)
     strs_release(&s->params);
     err_release(&s->warning);
     if (s->lock_fd >= 0 && ftruncate(s->lock_fd, 0) < 0 && rc == 0 && !e->set)
-        rc = err_errno(e, ERR_M101, "cannot write the lock");
+        rc = err_errno(e, ERR_os, "cannot write the lock");
     os_unlock(&s->lock_fd);
     return rc;
 }

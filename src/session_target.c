@@ -67,8 +67,8 @@ static int unknown(const struct session *s, const char *name, bool source, struc
 {
     const char *near = graph_nearest(s->graph, name);
     if (source)
-        return err_set(e, ERR_U102, "%s is a source: nothing makes it", name);
-    err_set(e, ERR_U102, "no target, node or file is called %s", name);
+        return err_set(e, ERR_target_unknown, "%s is a source: nothing makes it", name);
+    err_set(e, ERR_target_unknown, "no target, node or file is called %s", name);
     note_targets(s->graph, e);
     return near ? err_hint(e, "did you mean %s?", near) : -1;
 }
@@ -76,7 +76,7 @@ static int unknown(const struct session *s, const char *name, bool source, struc
 static int ambiguous(const struct session *s, const char *name, const struct ids *found,
                      struct err *e)
 {
-    err_set(e, ERR_U102, "%s could be any of %zu nodes", name, found->len);
+    err_set(e, ERR_target_unknown, "%s could be any of %zu nodes", name, found->len);
     for (size_t i = 0; i < found->len && i < 6; i++)
         err_note(e, node_place(s->graph, found->at[i]), "%s", node_name(s->graph, found->at[i]));
     return err_hint(e, "type more of its name");

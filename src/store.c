@@ -32,7 +32,7 @@ static bool is_damage(int rc)
 
 static int damaged_state(const struct store *s, const char *what, struct err *e)
 {
-    err_set(e, ERR_X101, "%s/state.mdb is damaged: %s", s->dir, what);
+    err_set(e, ERR_state_damaged, "%s/state.mdb is damaged: %s", s->dir, what);
     return err_hint(
         e,
         "remove %s/state.mdb, or let `spak build` set it aside: everything is built once more, "
@@ -44,7 +44,7 @@ static int fail(const struct store *s, const char *verb, int rc, struct err *e)
 {
     if (is_damage(rc))
         return damaged_state(s, mdb_strerror(rc), e);
-    err_set(e, ERR_X105, "cannot %s %s/state.mdb: %s", verb, s->dir, mdb_strerror(rc));
+    err_set(e, ERR_state_failed, "cannot %s %s/state.mdb: %s", verb, s->dir, mdb_strerror(rc));
     if (rc == ENOSPC || rc == EDQUOT)
         err_hint(e,
                  "free some space on that file system; nothing that was recorded before is lost");
@@ -99,7 +99,7 @@ static int keep_from_children(const char *path, struct err *e)
     int rc = os_list("/proc/self/fd", &arena, &names, e);
 
     if (rc == 0 && stat(path, &ours) < 0)
-        rc = err_errno(e, ERR_M101, "cannot look at %s", path);
+        rc = err_errno(e, ERR_os, "cannot look at %s", path);
     for (size_t i = 0; rc == 0 && i < names.len; i++) {
         int fd = (int)strtol(names.at[i], NULL, 10);
 
@@ -551,7 +551,7 @@ int store_get_node(struct store *s, const char *name, struct arena *arena, struc
 
 static int forgive_damage(int rc, struct err *e)
 {
-    if (rc == 0 || e->code != ERR_X104)
+    if (rc == 0 || e->code != ERR_record_damaged)
         return rc;
     err_release(e);
     return 0;

@@ -5,13 +5,13 @@
  * at any instant leaves the last committed state. The only user of zlib and LMDB. Knows no
  * execution. One thread at a time.
  *
- * What a crash can do. Records are synced to the disk when they are committed, those of a run within
- * a second (a journal holds them until then); objects are not, one fsync an object would cost more
- * than making most of them. So after a kill of the process every record and its objects are there;
- * after a power cut records of the last second are forgotten, and an object of the last seconds may
- * be missing or cut short. Every read checks the digest, so that such an object is never handed out: it is removed
- * and reported as damaged (ERR_X103), like one that is missing (ERR_X102), and a caller who can
- * make it again does: putting it heals it. */
+ * What a crash can do. Records are synced to the disk when they are committed, those of a run
+ * within a second (a journal holds them until then); objects are not, one fsync an object would
+ * cost more than making most of them. So after a kill of the process every record and its objects
+ * are there; after a power cut records of the last second are forgotten, and an object of the last
+ * seconds may be missing or cut short. Every read checks the digest, so that such an object is
+ * never handed out: it is removed and reported as damaged (ERR_object_damaged), like one that is
+ * missing (ERR_object_missing), and a caller who can make it again does: putting it heals it. */
 #ifndef SPAK_STORE_H
 #define SPAK_STORE_H
 

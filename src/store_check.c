@@ -360,12 +360,12 @@ static int check_file(const struct store *s, uint64_t transaction, const char **
     int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
     *what = NULL;
     if ((fd < 0 && errno != ENOENT) || (fd >= 0 && fstat(fd, &st) < 0))
-        rc = err_errno(e, ERR_M101, "cannot read %s", path);
+        rc = err_errno(e, ERR_os, "cannot read %s", path);
     if (rc == 0 && st.st_size > 0) {
         size_t len = (size_t)st.st_size;
         void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
         if (map == MAP_FAILED)
-            rc = err_errno(e, ERR_M101, "cannot map %s", path);
+            rc = err_errno(e, ERR_os, "cannot map %s", path);
         else
             *what = store_check_state(map, len, transaction);
         if (map != MAP_FAILED)

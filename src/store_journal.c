@@ -100,7 +100,7 @@ int store_commit_soon(struct store *s, struct err *e)
     if (!s->open)
         BUG("store_commit_soon outside of a transaction");
     if (store_pass("store_commit") < 0) {
-        err_errno(e, ERR_X105, "cannot write to %s/journal", s->dir);
+        err_errno(e, ERR_state_failed, "cannot write to %s/journal", s->dir);
         store_abort(s);
         return -1;
     }
@@ -124,7 +124,7 @@ int store_sync(struct store *s, struct err *e)
     if (s->op_count > 0 && store_apply(s, e) < 0)
         return -1;
     if (s->journal_bytes > 0 && ftruncate(s->journal_fd, 0) < 0)
-        return err_errno(e, ERR_X105, "cannot empty %s/journal", s->dir);
+        return err_errno(e, ERR_state_failed, "cannot empty %s/journal", s->dir);
     if (s->journal_bytes > 0)
         lseek(s->journal_fd, 0, SEEK_SET);
     s->journal_bytes = 0;

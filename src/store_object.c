@@ -35,7 +35,8 @@ bool store_object_name(const char *folder, const char *name, struct digest *d)
 
 bool store_lost_object(const struct err *e)
 {
-    return e->set && (e->code == ERR_X102 || e->code == ERR_X103 || e->code == ERR_X107);
+    return e->set && (e->code == ERR_object_missing || e->code == ERR_object_damaged ||
+                      e->code == ERR_tree_damaged);
 }
 
 static bool object_is_there(const char *path)
@@ -74,7 +75,7 @@ static int packer_open(struct packer *p, const char *path, struct err *e)
 {
     *p = (struct packer){.path = path, .fd = -1};
     if (store_pass("store_put") < 0)
-        return err_errno(e, ERR_M101, "cannot write %s", path);
+        return err_errno(e, ERR_os, "cannot write %s", path);
     if (os_mkdirs_for(path, e) < 0 || os_temp_open(path, 0444, &p->temp, &p->fd, e) < 0)
         return -1;
     /* Level 1: outputs are read far more rarely than written, and the disk is slower than this. */
@@ -220,7 +221,7 @@ int store_put_file(struct store *s, const char *path, struct hash_cache *cache, 
         if (stored)
             return 0;
     }
-    err_set(e, ERR_X106, "%s changes while it is being stored", path);
+    err_set(e, ERR_input_moving, "%s changes while it is being stored", path);
     return err_hint(e, "a process that its command left behind may still be writing it");
 }
 
@@ -296,7 +297,7 @@ static int read_object(const char *path, const struct digest *d, sink_fn *sink, 
     if (os_stat(path, &stat, e) < 0)
         return -1;
     if (stat.kind == OS_ABSENT)
-        return object_error(e, ERR_X102, path, "is missing");
+        return object_error(e, ERR_object_missing, path, "is missing");
     if (os_open_read(path, &fd, e) < 0)
         return -1;
     if (inflateInit2(&u.z, GZIP_WINDOW) != Z_OK)
@@ -310,16 +311,17 @@ static int read_object(const char *path, const struct digest *d, sink_fn *sink, 
     free(u.out);
     close(fd);
     if (rc == 0 && (u.bad || !u.ended))
-        return object_error(e, ERR_X103, path, "is damaged: it is not a whole gzip file");
+        return object_error(e, ERR_object_damaged, path, "is damaged: it is not a whole gzip file");
     if (rc == 0 && !digest_equal(&digest, d))
-        return object_error(e, ERR_X103, path, "is damaged: its content has another digest");
+        return object_error(e, ERR_object_damaged, path,
+                            "is damaged: its content has another digest");
     return rc;
 }
 
 /* A damaged object is of no use to anybody, and in the way of a whole one. */
 static int remove_if_damaged(const char *path, int rc, const struct err *e)
 {
-    if (rc < 0 && e->code == ERR_X103)
+    if (rc < 0 && e->code == ERR_object_damaged)
         unlink(path);
     return rc;
 }

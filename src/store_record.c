@@ -204,7 +204,7 @@ static void take_record(struct reader *r, struct action_record *out)
 
 static int damaged(struct err *e, const char *what)
 {
-    err_set(e, ERR_X104, "%s", what);
+    err_set(e, ERR_record_damaged, "%s", what);
     return err_hint(e,
                     "run `spak fsck` to see what is damaged; removing state.mdb from the engine's "
                     "folder (out/.spak) heals it: everything is built once more");

@@ -51,12 +51,12 @@ int store_next_entry(struct str *rest, struct tree_entry *out, bool *found, stru
     if (!*found)
         return 0;
     if (!end || end - line <= PATH_AT || line[MODE_LEN] != ' ' || line[PATH_AT - 1] != ' ')
-        return err_set(e, ERR_X107, "an object that should list a folder does not");
+        return err_set(e, ERR_tree_damaged, "an object that should list a folder does not");
     memcpy(hex, line + MODE_LEN + 1, DIGEST_HEX_LEN);
     out->kind = kind_of_mode(line);
     out->path = line + PATH_AT;
     if (!out->kind || !digest_from_hex(hex, &out->digest) || !is_below(out->path))
-        return err_set(e, ERR_X107, "an object that should list a folder does not");
+        return err_set(e, ERR_tree_damaged, "an object that should list a folder does not");
     rest->len -= (size_t)(end + 1 - line);
     rest->ptr = end + 1;
     return 0;
@@ -67,7 +67,7 @@ static int read_link(const char *path, char text[4096], size_t *len, struct err 
     ssize_t n = readlink(path, text, 4095);
 
     if (n < 0)
-        return err_errno(e, ERR_M101, "cannot read the link %s", path);
+        return err_errno(e, ERR_os, "cannot read the link %s", path);
     *len = (size_t)n;
     text[n] = '\0';
     return 0;
@@ -90,7 +90,7 @@ static int put_entry(struct store *s, const char *path, const struct tree_entry 
             rc = store_put_bytes(s, text, len, &digest, e);
     }
     if (rc == 0 && !digest_equal(&digest, &entry->digest)) {
-        err_set(e, ERR_X106, "%s changes while it is being stored", path);
+        err_set(e, ERR_input_moving, "%s changes while it is being stored", path);
         rc = err_hint(e, "a process that its command left behind may still be writing it");
     }
     return rc;
@@ -124,7 +124,7 @@ static int get_link(struct store *s, const struct digest *d, const char *path, s
     int rc = store_get_bytes(s, d, &text, e);
 
     if (rc == 0 && symlink(buf_text(&text), path) < 0)
-        rc = err_errno(e, ERR_M101, "cannot make the link %s", path);
+        rc = err_errno(e, ERR_os, "cannot make the link %s", path);
     buf_release(&text);
     return rc;
 }
@@ -172,7 +172,7 @@ static int fill_folder(struct store *s, struct str listing, const char *root, st
         if (rc < 0 || !found)
             break;
         if (passes_link(root, entry.path, arena))
-            rc = err_set(e, ERR_X107,
+            rc = err_set(e, ERR_tree_damaged,
                          "an object that should list a folder leads out of it by a link");
         else
             rc = get_entry(s, arena_printf(arena, "%s/%s", root, entry.path), &entry, e);

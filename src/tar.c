@@ -95,7 +95,7 @@ void tar_close(struct tar_reader *r)
 
 static int damaged(const struct tar_reader *r, const char *why, struct err *e)
 {
-    err_set(e, ERR_X108, "%s: %s", r->path, why);
+    err_set(e, ERR_bundle_damaged, "%s: %s", r->path, why);
     return err_hint(
         e,
         "`tar -tvf` shows what it holds; carry it over again, or make it again with `spak bundle`");

@@ -28,7 +28,8 @@ struct waiting {
 
 static int beyond(struct err *e, const char *what, unsigned long long limit, const char *path)
 {
-    err_set(e, ERR_T205, "the trace's sources have more than %llu %s (at %s)", limit, what, path);
+    err_set(e, ERR_trace_size, "the trace's sources have more than %llu %s (at %s)", limit, what,
+            path);
     return err_hint(e, "nothing was written; look at it with git ls-tree, which unpacks nothing");
 }
 

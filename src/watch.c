@@ -93,7 +93,7 @@ static void index_wd(struct watch *w, struct watched *one)
 
 static int no_room(struct err *e)
 {
-    err_errno(e, ERR_M101, "cannot watch all the folders of this project");
+    err_errno(e, ERR_os, "cannot watch all the folders of this project");
     return err_hint(e, "raise the limit: sysctl fs.inotify.max_user_watches=1000000");
 }
 
@@ -179,7 +179,7 @@ static int take_stamps(struct watch *w, struct err *e)
     w->stale = false;
     w->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (w->inotify_fd < 0)
-        return err_errno(e, ERR_M101, "cannot ask the kernel for changes of files");
+        return err_errno(e, ERR_os, "cannot ask the kernel for changes of files");
     w->own_wd = inotify_add_watch(w->inotify_fd, w->state_dir, IN_DELETE | IN_MOVE_SELF);
     w->stamps = stamps_map(arena_printf(&arena, "%s/stamps", w->state_dir), NULL);
     arena_release(&arena);
@@ -319,12 +319,12 @@ static int open_socket(struct watch *w, struct err *e)
     struct sockaddr_un address;
 
     if (!watch_address(w->state_dir, &address))
-        return err_set(e, ERR_M101, "%s is too long a name for a socket", w->state_dir);
+        return err_set(e, ERR_os, "%s is too long a name for a socket", w->state_dir);
     unlink(address.sun_path);
     w->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (w->listen_fd < 0 || bind(w->listen_fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
         listen(w->listen_fd, 16) < 0)
-        return err_errno(e, ERR_M101, "cannot listen at %s", address.sun_path);
+        return err_errno(e, ERR_os, "cannot listen at %s", address.sun_path);
     return 0;
 }
 
@@ -338,7 +338,7 @@ static int open_signals(struct watch *w, struct err *e)
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     w->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
-    return w->signal_fd < 0 ? err_errno(e, ERR_M101, "cannot listen for signals") : 0;
+    return w->signal_fd < 0 ? err_errno(e, ERR_os, "cannot listen for signals") : 0;
 }
 
 static int serve(struct watch *w, struct err *e)
@@ -349,7 +349,7 @@ static int serve(struct watch *w, struct err *e)
                                {.fd = w->inotify_fd, .events = POLLIN}};
 
         if (poll(fds, ARRAY_LEN(fds), -1) < 0 && errno != EINTR)
-            return err_errno(e, ERR_M101, "cannot wait for changes");
+            return err_errno(e, ERR_os, "cannot wait for changes");
         if (fds[0].revents)
             return 0;
         if (fds[2].revents)
@@ -371,7 +371,7 @@ int watch_serve(const char *state_dir, struct err *e)
     int rc = os_lock_try(arena_printf(&arena, "%s/watch.lock", state_dir), &lock_fd, &elsewhere, e);
 
     if (rc == 0 && elsewhere) {
-        err_set(e, ERR_M101, "another spak watches this project already");
+        err_set(e, ERR_os, "another spak watches this project already");
         rc = err_hint(e, "one is enough: builds find it by themselves");
     }
     if (rc == 0) {

@@ -53,7 +53,7 @@ static int unknown_option(const struct cmd *cmd, const char *arg, struct str nam
             near = o->name;
         }
     free(text);
-    err_set(e, ERR_U100, "spak %s has no option %s", cmd->name, arg);
+    err_set(e, ERR_usage, "spak %s has no option %s", cmd->name, arg);
     if (near)
         return err_hint(e, "did you mean --%s?", near);
     return err_hint(e, "`spak help %s` lists its options", cmd->name);
@@ -76,7 +76,7 @@ struct words {
 
 static int needs_value(const struct words *w, const struct cmd_option *o, struct err *e)
 {
-    err_set(e, ERR_U100, "the option %s needs a value: %s", w->argv[w->at], o->arg);
+    err_set(e, ERR_usage, "the option %s needs a value: %s", w->argv[w->at], o->arg);
     return err_hint(e, "`spak help %s` shows its options with examples", w->cmd->name);
 }
 
@@ -88,7 +88,7 @@ static int take_long(struct words *w, struct err *e)
     if (!o)
         return unknown_option(w->cmd, w->argv[w->at], name, e);
     if (o->form == CMD_FLAG && equals)
-        return err_set(e, ERR_U100, "the option --%s takes no value", o->name);
+        return err_set(e, ERR_usage, "the option --%s takes no value", o->name);
     if (o->form == CMD_FLAG || equals) {
         give(w->c, o, equals ? equals + 1 : NULL);
         return 0;

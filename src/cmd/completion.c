@@ -207,9 +207,9 @@ static int run(struct cmd_context *c, struct err *e)
         return 0;
     }
     if (*asked)
-        err_set(e, ERR_U100, "no completion for the shell \"%s\"", asked);
+        err_set(e, ERR_usage, "no completion for the shell \"%s\"", asked);
     else
-        err_set(e, ERR_U100, "completion takes the name of one shell");
+        err_set(e, ERR_usage, "completion takes the name of one shell");
     return err_hint(e, "write bash, zsh or fish");
 }
 

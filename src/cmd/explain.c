@@ -89,7 +89,7 @@ static int unknown_code(const char *word, struct err *e)
         }
     }
     buf_release(&name);
-    err_set(e, ERR_U100, "there is no diagnostic \"%s\"", word);
+    err_set(e, ERR_usage, "there is no diagnostic \"%s\"", word);
     if (near)
         return err_hint(e, "did you mean %s, %s?", near, err_find(near)->title);
     return err_hint(e, "`spak explain list` shows them all");

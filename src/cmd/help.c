@@ -120,7 +120,7 @@ static int unknown_verb(const char *verb, struct err *e)
             near = (*cmd)->name;
         }
     }
-    err_set(e, ERR_U101, "spak has no verb %s", verb);
+    err_set(e, ERR_verb_unknown, "spak has no verb %s", verb);
     if (near)
         return err_hint(e, "did you mean spak %s?", near);
     return err_hint(e, "`spak help` lists the verbs");

@@ -124,7 +124,7 @@ static int run(struct cmd_context *c, struct err *e)
     struct buf out = {0};
 
     if (c->args.len) {
-        err_set(e, ERR_U100, "man takes no arguments");
+        err_set(e, ERR_usage, "man takes no arguments");
         return err_hint(e, "`spak help %s` describes one verb", c->args.at[0]);
     }
     buf_addstr(&out, head);

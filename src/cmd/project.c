@@ -86,7 +86,7 @@ static int parse_jobs(const char *text, int *jobs, struct err *e)
     errno = 0;
     long n = text ? strtol(text, &end, 10) : 0;
     if (text && (*end || end == text || errno || n < 1 || n > 4096)) {
-        err_set(e, ERR_U100, "-j %s: the number of commands at once is 1 to 4096", text);
+        err_set(e, ERR_usage, "-j %s: the number of commands at once is 1 to 4096", text);
         return err_hint(e, "for example -j4; without -j there is one a core");
     }
     *jobs = (int)n;

@@ -34,7 +34,7 @@ static int find_root(struct cmd_context *c, const char **root, struct err *e)
 {
     const char *dir = cmd_value(c, "directory");
     if (dir && chdir(dir))
-        return err_errno(e, ERR_U103, "cannot work in %s", dir);
+        return err_errno(e, ERR_spakfile_missing, "cannot work in %s", dir);
     const char *here = os_getcwd(c->arena, e);
     *root = here;
     while (here) {
@@ -67,7 +67,7 @@ static int read_margin(struct cmd_context *c, double *margin, struct err *e)
     char *end = NULL;
     double percent = text ? strtod(text, &end) : 0;
     if (text && (end == text || *end || !(percent > 0 && percent < 100)))
-        return err_set(e, ERR_U100, "--margin %s: a percentage above 0 and below 100 is wanted",
+        return err_set(e, ERR_usage, "--margin %s: a percentage above 0 and below 100 is wanted",
                        text);
     *margin = percent / 100;
     return 0;
@@ -362,7 +362,7 @@ static int run(struct cmd_context *c, struct err *e)
 {
     struct work w = {.c = c};
     if (c->args.len != 1) {
-        err_set(e, ERR_U100, "reproduce takes one run, not %zu", c->args.len);
+        err_set(e, ERR_usage, "reproduce takes one run, not %zu", c->args.len);
         return err_hint(e, "a commit hash, a target, or target~2: `spak log` lists them");
     }
     if (read_margin(c, &w.margin, e) || find_root(c, &w.root, e))

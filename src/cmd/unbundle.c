@@ -181,7 +181,7 @@ static int unbundle(struct unbundling *u, const char *file, struct err *e)
     if (!here || open_file(u, file, e))
         return -1;
     if (dir && (os_mkdirs(dir, e) || chdir(dir) != 0))
-        return e->set ? -1 : err_errno(e, ERR_U103, "cannot work in %s", dir);
+        return e->set ? -1 : err_errno(e, ERR_spakfile_missing, "cannot work in %s", dir);
     if (is_empty_folder(file, a, &empty, e) || (empty && found_project(u, e)))
         return -1;
     int rc = session_open(&u->s, &o, a, e);

@@ -10,7 +10,7 @@ static int run(struct cmd_context *c, struct err *e)
     struct err late = {0};
     int rc = project_enter(c, "watch", false, &s, e);
     if (rc == 0 && c->args.len > 0)
-        rc = err_set(e, ERR_U100, "watch takes no operands, but there is %s", c->args.at[0]);
+        rc = err_set(e, ERR_usage, "watch takes no operands, but there is %s", c->args.at[0]);
     if (rc == 0 && !cmd_flag(c, "quiet"))
         fprintf(stderr, "spak: watching %s; Ctrl-C ends it\n", s.root);
     char *state_dir = arena_strdup(c->arena, s.state_dir);

@@ -203,7 +203,7 @@ static void failure_says_so_and_draws_the_error_once(void **state)
 
     open_as(s, false);
     start(s, A);
-    err_set(&e, ERR_M101, "the disk is full");
+    err_set(&e, ERR_os, "the disk is full");
     e.output = xstrdup("cc: no space\n");
     s->event.error = &e;
     s->event.output = "cc: no space\n";
@@ -229,7 +229,7 @@ static void quiet_says_only_what_went_wrong(void **state)
     assert_string_equal(start(s, A), "");
     assert_string_equal(finish(s, A, STATUS_RAN), "");
     assert_string_equal(start(s, B), "");
-    err_set(&e, ERR_M101, "the disk is full");
+    err_set(&e, ERR_os, "the disk is full");
     s->event.error = &e;
     const char *drawn = finish(s, B, STATUS_FAILED);
 
@@ -431,7 +431,7 @@ static void json_is_one_object_a_line(void **state)
     s->outcome = (struct outcome){.status = STATUS_FAILED, .why = "never built", .wall_ns = 5};
     s->event.output = "bad \xff byte\n";
     s->event.output_len = strlen(s->event.output);
-    err_set(&e, ERR_M101, "it \"failed\"");
+    err_set(&e, ERR_os, "it \"failed\"");
     s->event.error = &e;
     o = sent_as_json(s, RUN_FINISH);
     assert_string_equal(json_text(o, "node", ""), "out/a.o");

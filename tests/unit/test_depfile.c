@@ -32,7 +32,7 @@ static void assert_refused(const char *text, size_t len, int line)
     struct err e = {0};
 
     assert_int_equal(depfile_parse(text, len, "t.d", &arena, &paths, &e), -1);
-    assert_int_equal(e.code, ERR_N111);
+    assert_int_equal(e.code, ERR_depfile_syntax);
     assert_string_equal(e.place.file, "t.d");
     assert_int_equal(e.place.line, line);
     err_release(&e);

@@ -52,7 +52,7 @@ static void a_place_shows_its_line_and_a_caret(void **state)
 
     (void)state;
     put("spakfile", "use \"cc\"\n\ntarget \"x\" { \"foo\" }\nlast\n");
-    err_set(&e, ERR_S100, "unknown name \"foo\"");
+    err_set(&e, ERR_json_syntax, "unknown name \"foo\"");
     err_at(&e, (struct place){"spakfile", 3, 14});
     err_hint(&e, "did you mean \"food\"?");
     assert_drawn(&e, "error[S100]: unknown name \"foo\"\n"
@@ -68,7 +68,7 @@ static void an_error_without_a_place_is_one_line(void **state)
     struct err e = {0};
 
     (void)state;
-    err_set(&e, ERR_U100, "no verb");
+    err_set(&e, ERR_usage, "no verb");
     assert_drawn(&e, "error[U100]: no verb\n");
 }
 
@@ -77,17 +77,17 @@ static void what_cannot_be_read_is_left_out(void **state)
     struct err e = {0};
 
     (void)state;
-    err_set(&e, ERR_S100, "x");
+    err_set(&e, ERR_json_syntax, "x");
     err_at(&e, (struct place){"absent", 3, 14});
     assert_drawn(&e, "error[S100]: x\n  --> absent:3:14\n");
     put("short", "one\n");
-    err_set(&e, ERR_S100, "x");
+    err_set(&e, ERR_json_syntax, "x");
     err_at(&e, (struct place){"short", 7, 1});
     assert_drawn(&e, "error[S100]: x\n  --> short:7:1\n");
-    err_set(&e, ERR_S100, "x");
+    err_set(&e, ERR_json_syntax, "x");
     err_at(&e, (struct place){"short", 0, 0});
     assert_drawn(&e, "error[S100]: x\n  --> short\n");
-    err_set(&e, ERR_S100, "x");
+    err_set(&e, ERR_json_syntax, "x");
     err_at(&e, (struct place){"short", 1, 0});
     assert_drawn(&e, "error[S100]: x\n  --> short:1\n   |\n 1 | one\n");
 }
@@ -98,7 +98,7 @@ static void the_last_line_needs_no_end(void **state)
 
     (void)state;
     put("open", "a\nb");
-    err_set(&e, ERR_S100, "x");
+    err_set(&e, ERR_json_syntax, "x");
     err_at(&e, (struct place){"open", 2, 9});
     assert_drawn(&e, "error[S100]: x\n  --> open:2:9\n   |\n 2 | b\n   |  ^\n");
 }
@@ -109,12 +109,12 @@ static void tabs_and_letters_keep_the_caret_in_place(void **state)
 
     (void)state;
     put("tabs", "\tx\033[31m\tfoo\r\n\xc3\xa9\xe2\x82\xac foo\n");
-    err_set(&e, ERR_S100, "x");
+    err_set(&e, ERR_json_syntax, "x");
     err_at(&e, (struct place){"tabs", 1, 9});
     assert_drawn(&e, "error[S100]: x\n  --> tabs:1:9\n   |\n"
                      " 1 |     x.[31m    foo\n"
                      "   |               ^\n");
-    err_set(&e, ERR_S100, "x");
+    err_set(&e, ERR_json_syntax, "x");
     err_at(&e, (struct place){"tabs", 2, 7});
     assert_drawn(&e, "error[S100]: x\n  --> tabs:2:7\n   |\n"
                      " 2 | \xc3\xa9\xe2\x82\xac foo\n"
@@ -131,7 +131,7 @@ static void line_numbers_share_one_gutter(void **state)
         buf_addf(&text, "line %d\n", i);
     put("many", text.ptr);
     buf_release(&text);
-    err_set(&e, ERR_S100, "two of them");
+    err_set(&e, ERR_json_syntax, "two of them");
     err_at(&e, (struct place){"many", 7, 1});
     err_note(&e, (struct place){"many", 120, 6}, "the other is here");
     err_note(&e, (struct place){0}, "a remark\nof two lines");
@@ -157,7 +157,7 @@ static void output_is_shown_whole(void **state)
     struct err e = {0};
 
     (void)state;
-    err_set(&e, ERR_M101, "cc failed with exit code 1");
+    err_set(&e, ERR_os, "cc failed with exit code 1");
     e.output = xstrdup("a.c:1:1: error\n  int x\n\n  ^");
     err_hint(&e, "look at a.c");
     assert_drawn(&e, "error[M101]: cc failed with exit code 1\n"
@@ -167,7 +167,7 @@ static void output_is_shown_whole(void **state)
                      "\n"
                      "      ^\n"
                      "   = help: look at a.c\n");
-    err_set(&e, ERR_M101, "silent");
+    err_set(&e, ERR_os, "silent");
     e.output = xstrdup("");
     assert_drawn(&e, "error[M101]: silent\n");
 }
@@ -186,7 +186,7 @@ static void a_long_line_is_shown_around_its_column(void **state)
     line[1000] = '!';
     line[2000] = '\0';
     put("long", line);
-    err_set(&e, ERR_S100, "x");
+    err_set(&e, ERR_json_syntax, "x");
     err_at(&e, (struct place){"long", 1, 1001});
     diag_draw(&e, DIAG_PLAIN, &out);
     assert_true(out.len < 500);
@@ -210,7 +210,7 @@ static void colour_only_adds_escapes(void **state)
 
     (void)state;
     put("c", "hello\n");
-    err_set(&e, ERR_S100, "x");
+    err_set(&e, ERR_json_syntax, "x");
     err_at(&e, (struct place){"c", 1, 2});
     err_note(&e, (struct place){0}, "n");
     e.output = xstrdup("o");
@@ -238,7 +238,7 @@ static void warnings_say_so(void **state)
     struct err e = {0};
 
     (void)state;
-    err_set(&e, ERR_M101, "no sandbox");
+    err_set(&e, ERR_os, "no sandbox");
     diag_draw_warning(&e, DIAG_PLAIN, &out);
     assert_string_equal(out.ptr, "warning[M101]: no sandbox\n");
     buf_release(&out);
@@ -253,7 +253,7 @@ static void json_holds_everything_on_one_line(void **state)
     json_t *value;
 
     (void)state;
-    err_set(&e, ERR_S100, "a \"quoted\"\nname");
+    err_set(&e, ERR_json_syntax, "a \"quoted\"\nname");
     err_at(&e, (struct place){"spakfile", 3, 12});
     err_hint(&e, "h");
     err_note(&e, (struct place){"other", 1, 2}, "n1");
@@ -286,7 +286,7 @@ static void json_without_a_place_has_none(void **state)
     struct err e = {0};
 
     (void)state;
-    err_set(&e, ERR_U100, "x");
+    err_set(&e, ERR_usage, "x");
     diag_draw(&e, DIAG_JSON, &out);
     assert_string_equal(out.ptr,
                         "{\"code\":\"U100\",\"message\":\"x\",\"name\":\"usage\",\"notes\":[],"

@@ -31,9 +31,9 @@ static void set_carries_code_and_message(void **state)
 
     (void)state;
     assert_int_equal(err_class(&e), ERR_NONE);
-    assert_int_equal(err_set(&e, ERR_S100, "at byte %d", 12), -1);
+    assert_int_equal(err_set(&e, ERR_json_syntax, "at byte %d", 12), -1);
     assert_true(e.set);
-    assert_int_equal(e.code, ERR_S100);
+    assert_int_equal(e.code, ERR_json_syntax);
     assert_string_equal(e.message, "at byte 12");
     assert_null(e.hint);
     assert_null(e.place.file);
@@ -49,7 +49,7 @@ static void errno_is_spelled_out_and_kept(void **state)
 
     (void)state;
     errno = ENOSPC;
-    assert_int_equal(err_errno(&e, ERR_M101, "cannot write %s", "out/x"), -1);
+    assert_int_equal(err_errno(&e, ERR_os, "cannot write %s", "out/x"), -1);
     assert_string_equal(e.message, "cannot write out/x: No space left on device");
     assert_int_equal(errno, ENOSPC);
     err_release(&e);
@@ -61,7 +61,7 @@ static void the_deepest_place_wins(void **state)
     char file[] = "spakfile";
 
     (void)state;
-    err_set(&e, ERR_S100, "x");
+    err_set(&e, ERR_json_syntax, "x");
     assert_int_equal(err_at(&e, (struct place){NULL, 1, 1}), -1);
     assert_null(e.place.file);
     assert_int_equal(err_at(&e, (struct place){file, 3, 14}), -1);
@@ -78,7 +78,7 @@ static void the_last_hint_wins_and_may_quote_the_first(void **state)
     struct err e = {0};
 
     (void)state;
-    err_set(&e, ERR_S100, "x");
+    err_set(&e, ERR_json_syntax, "x");
     err_hint(&e, "one");
     assert_int_equal(err_hint(&e, "%s and two", e.hint), -1);
     assert_string_equal(e.hint, "one and two");
@@ -91,7 +91,7 @@ static void notes_keep_their_order(void **state)
     char file[] = "a.lua";
 
     (void)state;
-    err_set(&e, ERR_S100, "x");
+    err_set(&e, ERR_json_syntax, "x");
     err_note(&e, (struct place){file, 1, 2}, "first %d", 1);
     assert_int_equal(err_note(&e, (struct place){0}, "second"), -1);
     file[0] = 'X';
@@ -110,7 +110,7 @@ static void wrap_puts_text_in_front(void **state)
     struct err e = {0};
 
     (void)state;
-    err_set(&e, ERR_S100, "no bracket");
+    err_set(&e, ERR_json_syntax, "no bracket");
     assert_int_equal(err_wrap(&e, "reading %s", "a.json"), -1);
     err_wrap(&e, "plan");
     assert_string_equal(e.message, "plan: reading a.json: no bracket");
@@ -123,7 +123,7 @@ static void move_empties_the_source(void **state)
     struct err to = {0};
 
     (void)state;
-    err_set(&from, ERR_M101, "gone");
+    err_set(&from, ERR_os, "gone");
     err_hint(&from, "look");
     assert_int_equal(err_move(&to, &from), -1);
     assert_false(from.set);
@@ -136,8 +136,8 @@ static void move_empties_the_source(void **state)
 
 static void set_twice(struct err *e)
 {
-    err_set(e, ERR_M101, "one");
-    err_set(e, ERR_M101, "two");
+    err_set(e, ERR_os, "one");
+    err_set(e, ERR_os, "two");
 }
 
 static void hint_on_nothing(struct err *e)
@@ -169,10 +169,10 @@ static void misuse_is_a_bug(void **state)
 static void codes_are_found_by_id_and_name(void **state)
 {
     (void)state;
-    assert_ptr_equal(err_find("S100"), err_info(ERR_S100));
-    assert_ptr_equal(err_find("s100"), err_info(ERR_S100));
-    assert_ptr_equal(err_find("json_syntax"), err_info(ERR_S100));
-    assert_ptr_equal(err_find("json-syntax"), err_info(ERR_S100));
+    assert_ptr_equal(err_find("S100"), err_info(ERR_json_syntax));
+    assert_ptr_equal(err_find("s100"), err_info(ERR_json_syntax));
+    assert_ptr_equal(err_find("json_syntax"), err_info(ERR_json_syntax));
+    assert_ptr_equal(err_find("json-syntax"), err_info(ERR_json_syntax));
     assert_null(err_find("S10"));
     assert_null(err_find("S1000"));
     assert_null(err_find(""));

@@ -263,7 +263,7 @@ static void test_no_guide(void **state)
     (void)state;
     init(&w);
     w.guide = NULL;
-    assert_refused(&w, ERR_P101, "bench");
+    assert_refused(&w, ERR_guide_wanted, "bench");
     release(&w);
 }
 
@@ -273,7 +273,7 @@ static void test_guide_that_something_else_made(void **state)
     (void)state;
     init(&w);
     w.guide_kind = "node";
-    assert_refused(&w, ERR_P102, "out/guide.md");
+    assert_refused(&w, ERR_guide_forged, "out/guide.md");
     release(&w);
 }
 
@@ -301,7 +301,7 @@ static void test_guide_that_is_a_source(void **state)
     (void)state;
     init(&w);
     w.guide_kind = NULL;
-    assert_refused(&w, ERR_P102, "out/guide.md");
+    assert_refused(&w, ERR_guide_forged, "out/guide.md");
     release(&w);
 }
 
@@ -311,7 +311,7 @@ static void test_proof_that_is_a_source(void **state)
     (void)state;
     init(&w);
     w.prover = NULL;
-    assert_refused(&w, ERR_P103, "out/merge.json");
+    assert_refused(&w, ERR_proof_forged, "out/merge.json");
     release(&w);
 }
 
@@ -321,7 +321,7 @@ static void test_proof_by_another_program(void **state)
     (void)state;
     init(&w);
     w.prover = "/bin/echo";
-    assert_refused(&w, ERR_P103, "out/merge.json");
+    assert_refused(&w, ERR_proof_forged, "out/merge.json");
     release(&w);
 }
 
@@ -331,7 +331,7 @@ static void test_proof_by_a_program_called_alike(void **state)
     (void)state;
     init(&w);
     w.prover = "tools/not-spak-prove";
-    assert_refused(&w, ERR_P103, "out/merge.json");
+    assert_refused(&w, ERR_proof_forged, "out/merge.json");
     release(&w);
 }
 
@@ -341,7 +341,7 @@ static void test_proof_of_another_kind(void **state)
     (void)state;
     init(&w);
     w.proof_kind = "node";
-    assert_refused(&w, ERR_P103, "out/merge.json");
+    assert_refused(&w, ERR_proof_forged, "out/merge.json");
     release(&w);
 }
 
@@ -351,7 +351,7 @@ static void test_proof_that_was_only_written(void **state)
     (void)state;
     init(&w);
     w.proof_action = NODE_WRITE;
-    assert_refused(&w, ERR_P103, "out/merge.json");
+    assert_refused(&w, ERR_proof_forged, "out/merge.json");
     release(&w);
 }
 
@@ -365,7 +365,7 @@ static void test_proof_that_is_not_verified(void **state)
         char text[64];
         snprintf(text, sizeof text, "{\"status\":\"%s\"}", open[i]);
         put("out/tiling.json", text);
-        assert_refused(&w, ERR_P104, "invariant/tiling");
+        assert_refused(&w, ERR_proof_open, "invariant/tiling");
     }
     release(&w);
 }
@@ -380,10 +380,10 @@ static void test_proof_that_cannot_be_read(void **state)
     init(&w);
     for (size_t i = 0; i < ARRAY_LEN(broken); i++) {
         put("out/merge.json", broken[i]);
-        assert_refused(&w, ERR_P105, "out/merge.json");
+        assert_refused(&w, ERR_proof_unreadable, "out/merge.json");
     }
     ok(os_remove("out/merge.json", &e), &e);
-    assert_refused(&w, ERR_P105, "out/merge.json");
+    assert_refused(&w, ERR_proof_unreadable, "out/merge.json");
     release(&w);
 }
 
@@ -441,7 +441,7 @@ static void test_program_of_that_name_from_elsewhere(void **state)
     (void)state;
     init(&w);
     w.prover = "tools/spak-prove";
-    assert_refused(&w, ERR_P103, "not this engine's own");
+    assert_refused(&w, ERR_proof_forged, "not this engine's own");
     release(&w);
 }
 
@@ -451,7 +451,7 @@ static void test_prover_that_is_led_astray(void **state)
     (void)state;
     init(&w);
     w.env = "LD_PRELOAD";
-    assert_refused(&w, ERR_P103, "out/merge.json");
+    assert_refused(&w, ERR_proof_forged, "out/merge.json");
     release(&w);
 }
 
@@ -461,11 +461,11 @@ static void test_measurement_that_rests_on_nothing(void **state)
     (void)state;
     init(&w);
     w.proofless = true;
-    assert_refused(&w, ERR_P107, "rests on no proof");
+    assert_refused(&w, ERR_proof_wanted, "rests on no proof");
     release(&w);
     init(&w);
     w.leaves_one_out = true;
-    assert_refused(&w, ERR_P107, "leaves out out/merge.json");
+    assert_refused(&w, ERR_proof_wanted, "leaves out out/merge.json");
     release(&w);
 }
 
@@ -475,7 +475,7 @@ static void test_runner_without_an_admission(void **state)
     (void)state;
     init(&w);
     w.runs = "out/bin/spak-cpu";
-    assert_refused(&w, ERR_P109, "was not tried");
+    assert_refused(&w, ERR_study_untried, "was not tried");
     release(&w);
 }
 
@@ -485,7 +485,7 @@ static void test_runner_of_that_name_from_elsewhere(void **state)
     (void)state;
     init(&w);
     w.runs = "tools/spak-cpu";
-    assert_refused(&w, ERR_P113, "not this engine's own");
+    assert_refused(&w, ERR_runner_forged, "not this engine's own");
     release(&w);
 }
 
@@ -535,9 +535,9 @@ static void test_prediction_that_changes_after_the_lease(void **state)
     hypothesis("speedup(a, b) >= 3", "\"merge\"", "");
     lease(&w);
     hypothesis("speedup(a, b) >= 1.1", "\"merge\"", "");
-    assert_refused(&w, ERR_P108, "fusion");
+    assert_refused(&w, ERR_prediction_changed, "fusion");
     hypothesis("speedup(a, b) >= 3", "", "");
-    assert_refused(&w, ERR_P108, "fusion");
+    assert_refused(&w, ERR_prediction_changed, "fusion");
     hypothesis("speedup(a, b) >= 3", "\"merge\"", "");
     admit(&w);
     release(&w);
@@ -558,7 +558,7 @@ static void test_prediction_that_a_trace_remembers(void **state)
     w.recalled = before;
     admit(&w);
     hypothesis("speedup(a, b) >= 1.1", "\"merge\"", "");
-    assert_refused(&w, ERR_P108, "fusion");
+    assert_refused(&w, ERR_prediction_changed, "fusion");
     release(&w);
     free(before);
 }
@@ -572,11 +572,11 @@ static void test_rung_that_is_asked_for(void **state)
     freeze(&w);
     put("out/merge.json", "{\"status\":\"verified\", \"rung\": \"PROPERTY\"}");
     hypothesis("speedup(a, b) >= 3", "\"merge\"", "\"merge\": \"PROVED\"");
-    assert_refused(&w, ERR_P110, "needs merge to be PROVED, and it is PROPERTY");
+    assert_refused(&w, ERR_rung_wanted, "needs merge to be PROVED, and it is PROPERTY");
     hypothesis("speedup(a, b) >= 3", "\"merge\"", "\"merge\": \"PROPERTY\"");
     admit(&w);
     hypothesis("speedup(a, b) >= 3", "\"absent\"", "\"absent\": \"ASSERTED\"");
-    assert_refused(&w, ERR_P110, "no proof of this measurement");
+    assert_refused(&w, ERR_rung_wanted, "no proof of this measurement");
     release(&w);
 }
 

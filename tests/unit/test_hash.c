@@ -285,7 +285,7 @@ static void tree_with_a_pipe_is_refused(void **state)
     make_tree("odd");
     assert_int_equal(mkfifo("odd/pipe", 0644), 0);
     assert_int_equal(hash_tree("odd", &digest, &e), -1);
-    assert_int_equal(e.code, ERR_M102);
+    assert_int_equal(e.code, ERR_odd_file);
     assert_non_null(strstr(e.message, "odd/pipe"));
     err_release(&e);
 }

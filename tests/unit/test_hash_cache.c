@@ -170,7 +170,7 @@ static void a_missing_file_is_no_error(void **state)
     assert_int_equal(hash_cache_misses(cache), 0);
     assert_int_equal(mkfifo("pipe", 0644), 0);
     assert_int_equal(hash_cache_digest(cache, "pipe", &digest, &exists, &e), -1);
-    assert_int_equal(e.code, ERR_M102);
+    assert_int_equal(e.code, ERR_odd_file);
     err_release(&e);
     hash_cache_close(cache);
 }

@@ -35,7 +35,7 @@ static void assert_refused(const char *text, int line, int column)
 
     if (json_parse(text, strlen(text), "t.json", &e))
         fail_msg("accepted: %s", text);
-    assert_int_equal(e.code, ERR_S100);
+    assert_int_equal(e.code, ERR_json_syntax);
     assert_string_equal(e.place.file, "t.json");
     if (e.place.line != line || e.place.column != column)
         fail_msg("%s: %d:%d: %s", text, e.place.line, e.place.column, e.message);

@@ -74,7 +74,7 @@ static int content_digest(void *ctx, uint32_t artifact, struct digest *out, stru
     const struct fixture *f = ctx;
     const char *path = artifact_path(f->graph, artifact);
     if (f->missing && !strcmp(path, f->missing))
-        return err_set(e, ERR_N104, "no %s", path);
+        return err_set(e, ERR_input_missing, "no %s", path);
     struct buf text = {0};
     buf_addf(&text, "%s=%s", path, f->input_content);
     hash_bytes(text.ptr, text.len, out);
@@ -331,7 +331,7 @@ static void test_missing_input_is_an_error(void **state)
     freeze(&f);
     f.missing = "b.h";
     assert_int_equal(key_base(f.graph, 0, &lookups, &d, &e), -1);
-    assert_int_equal(e.code, ERR_N104);
+    assert_int_equal(e.code, ERR_input_missing);
     err_release(&e);
     release(&f);
 }

@@ -330,7 +330,7 @@ static void a_missing_program_is_an_error_that_names_it(void **state)
 
     (void)state;
     assert_int_equal(os_spawn(&how, &pid, &pidfd, &e), -1);
-    assert_int_equal(e.code, ERR_N107);
+    assert_int_equal(e.code, ERR_command_start);
     assert_string_equal(e.message, "cannot run /no/such/program: there is no such file");
     err_release(&e);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
@@ -347,7 +347,7 @@ static void why(const char *program, const char *dir, const char *in_message, co
 
     how.dir = dir;
     assert_int_equal(os_spawn(&how, &pid, &pidfd, &e), -1);
-    assert_int_equal(e.code, ERR_N107);
+    assert_int_equal(e.code, ERR_command_start);
     assert_non_null(strstr(e.message, in_message));
     if (in_hint)
         assert_non_null(strstr(e.hint, in_hint));
@@ -695,7 +695,7 @@ static void capture_of_nothing_is_an_error(void **state)
 
     (void)state;
     assert_int_equal(os_capture(argv, false, &out, &end, &e), -1);
-    assert_int_equal(e.code, ERR_N107);
+    assert_int_equal(e.code, ERR_command_start);
     err_release(&e);
     buf_release(&out);
     assert_int_equal(open_fds(), fds);

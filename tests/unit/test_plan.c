@@ -377,7 +377,7 @@ static void test_missing_source(void **state)
     freeze(&w);
     uint32_t id = node(&w, "out/a.o");
     assert_null(plan_make(w.graph, &id, 1, &w.options, &w.arena, &e));
-    assert_int_equal(e.code, ERR_N104);
+    assert_int_equal(e.code, ERR_input_missing);
     assert_int_equal(err_class(&e), ERR_USAGE);
     assert_int_equal(e.place.line, 7);
     assert_non_null(strstr(e.message, "mian.c"));
@@ -399,7 +399,7 @@ static void test_missing_source_behind_another(void **state)
     freeze(&w);
     uint32_t id = node(&w, "out/app");
     assert_null(plan_make(w.graph, &id, 1, &w.options, &w.arena, &e));
-    assert_int_equal(e.code, ERR_N104);
+    assert_int_equal(e.code, ERR_input_missing);
     err_release(&e);
     close_world(&w);
 }
@@ -541,18 +541,18 @@ static void test_another_machine_measures_anew(void **state)
 static void test_refusal(void **state)
 {
     struct world w;
-    struct gate gate = {.code = ERR_P104};
+    struct gate gate = {.code = ERR_proof_open};
     struct err e = {0};
     (void)state;
     measuring_world(&w, &gate);
     plan(&w, "out/m");
     assert_verdict(&w, "out/m", PLAN_REFUSE, "no");
-    assert_int_equal(entry(&w, "out/m")->refusal->code, ERR_P104);
+    assert_int_equal(entry(&w, "out/m")->refusal->code, ERR_proof_open);
     close_plan(&w);
-    gate.code = ERR_M101; /* a gate that cannot do its work is no refusal */
+    gate.code = ERR_os; /* a gate that cannot do its work is no refusal */
     uint32_t id = node(&w, "out/m");
     assert_null(plan_make(w.graph, &id, 1, &w.options, &w.arena, &e));
-    assert_int_equal(e.code, ERR_M101);
+    assert_int_equal(e.code, ERR_os);
     err_release(&e);
     close_world(&w);
 }

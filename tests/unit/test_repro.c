@@ -105,24 +105,24 @@ static void names_that_are_not(void **state)
     struct trace_item empty = {.path = "", .name = "", .mode = 0100644, .depth = 1};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-        assert_name(bad[i], ERR_T201);
+        assert_name(bad[i], ERR_trace_name);
     memset(longest, 'a', sizeof(longest));
     longest[255] = 0;
     assert_name(longest, ERR_CODE_COUNT);
     longest[255] = 'a';
     longest[256] = 0;
-    assert_name(longest, ERR_T201);
-    assert_judged(&slash, 1, "", ERR_T201);
+    assert_name(longest, ERR_trace_name);
+    assert_judged(&slash, 1, "", ERR_trace_name);
     slash.name = slash.path = "/etc";
-    assert_judged(&slash, 1, "", ERR_T201);
-    assert_judged(&empty, 1, "", ERR_T201);
+    assert_judged(&slash, 1, "", ERR_trace_name);
+    assert_judged(&empty, 1, "", ERR_trace_name);
 }
 
 static void the_state_cannot_be_planted(void **state)
 {
     (void)state;
-    assert_name("out/.spak", ERR_T201);
-    assert_name("Out/.SPAK/graph", ERR_T201);
+    assert_name("out/.spak", ERR_trace_name);
+    assert_name("Out/.SPAK/graph", ERR_trace_name);
     assert_name("out/.spakling", ERR_CODE_COUNT);
     assert_name("deep/out/.spak", ERR_CODE_COUNT);
 }
@@ -132,9 +132,10 @@ static void modes(void **state)
     static const struct {
         uint32_t mode;
         enum err_code code;
-    } cases[] = {{0100644, ERR_CODE_COUNT}, {0100755, ERR_CODE_COUNT}, {0100664, ERR_CODE_COUNT},
-                 {0040000, ERR_CODE_COUNT}, {0160000, ERR_T204},       {0104755, ERR_T206},
-                 {0020644, ERR_T206},       {0100777, ERR_T206},       {0, ERR_T206}};
+    } cases[] = {
+        {0100644, ERR_CODE_COUNT}, {0100755, ERR_CODE_COUNT},      {0100664, ERR_CODE_COUNT},
+        {0040000, ERR_CODE_COUNT}, {0160000, ERR_trace_submodule}, {0104755, ERR_trace_mode},
+        {0020644, ERR_trace_mode}, {0100777, ERR_trace_mode},      {0, ERR_trace_mode}};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct trace_item one = item("a", cases[i].mode);
@@ -149,8 +150,8 @@ static void collisions(void **state)
     struct trace_item apart[] = {item("a", 0040000), item("a/b", 0100644), item("b", 0100644),
                                  item("ab", 0100644)};
     (void)state;
-    assert_judged(same, 2, "", ERR_T203);
-    assert_judged(folded, 3, "", ERR_T203);
+    assert_judged(same, 2, "", ERR_trace_collision);
+    assert_judged(folded, 3, "", ERR_trace_collision);
     assert_judged(apart, 4, "", ERR_CODE_COUNT);
 }
 
@@ -184,9 +185,9 @@ static void links(void **state)
     assert_link("a\nb", 1, false);
     assert_false(repro_link_stays("a\0b", 3, 1));
     assert_judged(&deep, 1, "../a", ERR_CODE_COUNT);
-    assert_judged(&deep, 1, "../../a", ERR_T202);
+    assert_judged(&deep, 1, "../../a", ERR_trace_link);
     huge.size_bytes = 5000;
-    assert_judged(&huge, 1, "a", ERR_T202);
+    assert_judged(&huge, 1, "a", ERR_trace_link);
 }
 
 static void what_is_shown_steers_no_terminal(void **state)

@@ -927,7 +927,7 @@ static void a_program_that_may_not_run_at_all_is_found(void **state)
     prepare(&job);
     how = spawn_of(&job);
     assert_int_equal(os_spawn(&how, &pid, &pidfd, &e), -1);
-    assert_int_equal(e.code, ERR_N107);
+    assert_int_equal(e.code, ERR_command_start);
     assert_non_null(strstr(e.message, "permission denied"));
     assert_non_null(strstr(e.hint, "declare"));
     err_release(&e);

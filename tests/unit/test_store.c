@@ -389,7 +389,7 @@ static int child_with_fault(const char *fault, const char *dir)
         if (!s)
             _exit(strstr(e.message, "state.mdb") && e.hint ? 10 : 99);
         if (store_put_value(s, "v", "new", 3, &e) < 0)
-            _exit(e.code == ERR_X105 && e.hint ? 11 : 99);
+            _exit(e.code == ERR_state_failed && e.hint ? 11 : 99);
         store_close(s);
         _exit(0);
     }
@@ -506,9 +506,9 @@ static void a_file_that_is_no_state_is_refused(void **state)
     memset(junk, 'j', sizeof(junk));
     ok(os_mkdirs("junk", &e), &e);
     ok(os_write("junk/state.mdb", junk, sizeof(junk), 0644, &e), &e);
-    assert_open_refused("junk", ERR_X101);
+    assert_open_refused("junk", ERR_state_damaged);
     ok(os_write("junk/state.mdb", "short", 5, 0644, &e), &e);
-    assert_open_refused("junk", ERR_X101);
+    assert_open_refused("junk", ERR_state_damaged);
 }
 
 static void a_state_cut_short_is_refused(void **state)
@@ -521,7 +521,7 @@ static void a_state_cut_short_is_refused(void **state)
     ok(store_put_value(s, "big", big, 100000, &e), &e);
     store_close(s);
     assert_int_equal(truncate("cut/state.mdb", 40960), 0);
-    assert_open_refused("cut", ERR_X101);
+    assert_open_refused("cut", ERR_state_damaged);
     ok(os_remove("cut/state.mdb", &e), &e);
     s = opened("cut");
     assert_value(s, "big", NULL);
@@ -542,7 +542,7 @@ static void a_folder_one_cannot_write_is_refused(void **state)
         skip();
     ok(os_mkdirs("locked", &e), &e);
     assert_int_equal(chmod("locked", 0555), 0);
-    assert_open_refused("locked", ERR_X105);
+    assert_open_refused("locked", ERR_state_failed);
 }
 
 /* What a child inherits would keep locks and leak the state into commands. */

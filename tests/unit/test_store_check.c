@@ -178,7 +178,7 @@ static int exercise(const char *dir)
     struct store *s = store_open(dir, &e);
 
     if (!s)
-        return e.code == ERR_X101 ? 0 : 2;
+        return e.code == ERR_state_damaged ? 0 : 2;
     if (store_begin(s, &e) < 0)
         return 3;
     for (int i = 0; i < 400 && !e.set; i++) {
@@ -292,7 +292,7 @@ static void a_damaged_state_can_be_set_aside(void **state)
     bytes.ptr[4096 + 20]++;
     ok(os_write("aside/state.mdb", bytes.ptr, bytes.len, 0644, &e), &e);
     assert_null(store_open("aside", &e));
-    assert_int_equal(e.code, ERR_X101);
+    assert_int_equal(e.code, ERR_state_damaged);
     err_release(&e);
     ok(store_set_aside("aside", &e), &e);
     s = opened("aside");
@@ -330,7 +330,7 @@ static void a_damaged_value_can_be_done_without(void **state)
     assert_false(found);
     assert_int_equal(value.len, 0);
     assert_int_equal(store_get_value(s, "v", &value, &found, &e), -1);
-    assert_int_equal(e.code, ERR_X104);
+    assert_int_equal(e.code, ERR_record_damaged);
     err_release(&e);
     ok(store_put_value(s, "v", "new", 3, &e), &e);
     ok(store_recall_value(s, "v", &value, &found, &e), &e);

@@ -223,7 +223,7 @@ static void damaged_records_are_told(void **state)
     ok(store_table_put(s, TABLE_NODES, &key, str_of("rubbish in its place"), &e), &e);
     assert_one_fault(s, 5, 1, "checksum");
     assert_int_equal(store_get_node(s, "the node", &arena, &out, &found, &e), -1);
-    assert_int_equal(e.code, ERR_X104);
+    assert_int_equal(e.code, ERR_record_damaged);
     assert_true(text_starts_with(e.message, "the node: "));
     err_release(&e);
     hash_bytes("the value", 9, &key);
@@ -248,7 +248,7 @@ static void a_damaged_list_of_actions_is_replaced_by_the_next(void **state)
     hash_bytes("base", 4, &base);
     ok(store_table_put(s, TABLE_ACTIONS, &base, str_of("rubbish in its place"), &e), &e);
     assert_int_equal(store_get_actions(s, &base, &arena, &records, &count, &e), -1);
-    assert_int_equal(e.code, ERR_X104);
+    assert_int_equal(e.code, ERR_record_damaged);
     err_release(&e);
     ok(store_put_action(s, &base, &record, &e), &e);
     ok(store_get_actions(s, &base, &arena, &records, &count, &e), &e);

@@ -191,7 +191,7 @@ static void a_missing_object_is_named(void **state)
     hash_bytes("never put", 9, &digest);
     assert_false(store_has(store, &digest));
     assert_int_equal(store_get_bytes(store, &digest, &out, &e), -1);
-    assert_int_equal(e.code, ERR_X102);
+    assert_int_equal(e.code, ERR_object_missing);
     assert_true(store_lost_object(&e));
     assert_non_null(e.hint);
     err_release(&e);
@@ -218,7 +218,7 @@ static void assert_heals(const struct digest *d, const char *text)
     struct err e = {0};
 
     assert_int_equal(store_get_bytes(store, d, &out, &e), -1);
-    assert_int_equal(e.code, ERR_X103);
+    assert_int_equal(e.code, ERR_object_damaged);
     assert_true(store_lost_object(&e));
     assert_int_equal(out.len, 0);
     err_release(&e);
@@ -278,7 +278,7 @@ static void every_flipped_bit_of_an_object_is_seen(void **state)
         if (store_get_bytes(store, &digest, &out, &e) == 0)
             assert_string_equal(out.ptr, text);
         else
-            assert_int_equal(e.code, ERR_X103);
+            assert_int_equal(e.code, ERR_object_damaged);
         err_release(&e);
         buf_release(&out);
         good.ptr[i / 8] ^= (char)(1 << i % 8);
@@ -308,7 +308,7 @@ static void a_damaged_object_leaves_the_file_alone(void **state)
     put_text("target/file", "old", 0644);
     overwrite(&digest, "this is not a gzip file, by far not", 35);
     assert_int_equal(store_get_file(store, &digest, "target/file", 0644, &e), -1);
-    assert_int_equal(e.code, ERR_X103);
+    assert_int_equal(e.code, ERR_object_damaged);
     err_release(&e);
     assert_content("target/file", "old");
     assert_int_equal(entries_in("target"), 1);
@@ -399,7 +399,7 @@ static void a_folder_that_lost_a_file_leaves_the_old_one(void **state)
     ok(os_remove(object_path(&arena, &lost), &e), &e);
     put_text("there/mine", "precious", 0644);
     assert_int_equal(store_get_tree(store, &stored, "there", &e), -1);
-    assert_int_equal(e.code, ERR_X102);
+    assert_int_equal(e.code, ERR_object_missing);
     err_release(&e);
     assert_content("there/mine", "precious");
     arena_release(&arena);
@@ -417,7 +417,7 @@ static void assert_listing_refused(const char *fmt_path, const char *mode)
     buf_addf(&listing, "%s %s %s%c", mode, hex, fmt_path, 0);
     digest = put_bytes(listing.ptr, listing.len);
     assert_int_equal(store_get_tree(store, &digest, "forged", &e), -1);
-    assert_int_equal(e.code, ERR_X107);
+    assert_int_equal(e.code, ERR_tree_damaged);
     assert_true(store_lost_object(&e));
     err_release(&e);
     buf_release(&listing);
@@ -439,7 +439,7 @@ static void a_forged_listing_leads_nowhere(void **state)
     assert_listing_refused("a", "100600");
     assert_listing_refused("a", "060000");
     assert_int_equal(store_get_tree(store, &digest, "forged", &e), -1);
-    assert_int_equal(e.code, ERR_X107);
+    assert_int_equal(e.code, ERR_tree_damaged);
     err_release(&e);
     assert_int_equal(access("escaped", F_OK), -1);
     assert_int_equal(access("forged", F_OK), -1);
@@ -462,7 +462,7 @@ static void a_listing_cannot_write_through_its_own_link(void **state)
     buf_addf(&listing, "100644 %s way/file%c", hex, 0);
     digest = put_bytes(listing.ptr, listing.len);
     assert_int_equal(store_get_tree(store, &digest, "through", &e), -1);
-    assert_int_equal(e.code, ERR_X107);
+    assert_int_equal(e.code, ERR_tree_damaged);
     err_release(&e);
     assert_int_equal(entries_in("outside"), 0);
     assert_int_equal(access("through", F_OK), -1);

@@ -174,7 +174,7 @@ static void assert_damaged(enum form form, const char *bytes, size_t len)
     struct err e = {0};
 
     assert_int_equal(decode(form, bytes, len, &e), -1);
-    assert_int_equal(e.code, ERR_X104);
+    assert_int_equal(e.code, ERR_record_damaged);
     assert_non_null(e.hint);
     err_release(&e);
 }
@@ -234,7 +234,7 @@ static void damage_behind_a_valid_checksum_never_crashes(void **state)
             value.len -= rng_below(&rng, value.len - 4);
         reseal(&value);
         if (decode(form, value.ptr, value.len, &e) < 0)
-            assert_int_equal(e.code, ERR_X104);
+            assert_int_equal(e.code, ERR_record_damaged);
         err_release(&e);
         buf_release(&value);
     }

@@ -325,7 +325,7 @@ static void looking_changes_nothing(void **state)
     (void)state;
     ok(store_check_object(s, &one, &e), &e);
     assert_int_equal(store_check_object(s, &absent, &e), -1);
-    assert_int_equal(e.code, ERR_X102);
+    assert_int_equal(e.code, ERR_object_missing);
     assert_true(store_lost_object(&e));
     err_release(&e);
     digest_hex(&one, hex);
@@ -334,7 +334,7 @@ static void looking_changes_nothing(void **state)
     ok(os_write(path, "damaged", 7, 0644, &e), &e);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(store_check_object(s, &one, &e), -1);
-        assert_int_equal(e.code, ERR_X103);
+        assert_int_equal(e.code, ERR_object_damaged);
         err_release(&e);
     }
     assert_int_equal(access(path, F_OK), 0);
