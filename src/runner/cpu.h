@@ -99,9 +99,11 @@ const char *const *cpu_tricks(void);
 /* A launch, spoiled so ("": a candidate's own); 0 or what the candidate returned. */
 int cpu_trick(const char *trick, const struct cpu_call *call);
 
-/* The multiply-add rate of this machine on `threads` cores, in GFLOP/s: the roofline that no
- * candidate can beat. */
+/* The multiply-add rate of this machine on `threads` cores, in GFLOP/s, as it is just now. */
 double cpu_peak_gflops(int threads);
+/* What no kernel on that many threads exceeds, from what one thread reached at best. What all of
+ * them reached together is no bound: somebody else may have used a core just then. */
+double cpu_roofline_gflops(double peak_gflops_1, int threads);
 
 /* The three jobs. The result is canonical JSON; `passed` is false when a kernel's check failed or
  * the study was refused. */

@@ -82,3 +82,8 @@ double cpu_peak_gflops(int threads)
     }
     return best;
 }
+
+double cpu_roofline_gflops(double peak_gflops_1, int threads)
+{
+    return peak_gflops_1 * (threads > 1 ? threads : 1);
+}
