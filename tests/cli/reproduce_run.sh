@@ -261,6 +261,7 @@ test_a_spakfile_of_another_name() {
     assert_exit 0
     git show spak/x:env/spakfile >name
     assert_file name 'studies/my file'
+    put spakfile '' # or one above this folder would say what the project is
     spak reproduce x
     assert_exit 0
     assert_verdict IDENTICAL

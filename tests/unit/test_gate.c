@@ -415,7 +415,8 @@ static const char *journal(struct world *w)
 static void lease(struct world *w)
 {
     struct err e = {0};
-    ok(gate_lease(w->gate, w->graph, bench_of(w), admit(w), &e), &e);
+    const char *token = admit(w); /* builds the graph */
+    ok(gate_lease(w->gate, w->graph, bench_of(w), token, &e), &e);
 }
 
 static void note(struct world *w, const char *node, enum gate_end end, int exit_code)
