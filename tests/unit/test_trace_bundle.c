@@ -131,6 +131,15 @@ static void what_diverged_is_refused(void **state)
 }
 
 /* Whatever the bytes are: an error, or a branch that is as it was or as it should be. */
+/* libgit2 1.5 forgets a vector when some damaged packs end in the middle of an object; which bytes
+ * are hit depends on how git packed. What we forget ourselves is seen in the other tests of trace.
+ */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libgit2";
+}
+
 static void bytes_of_a_stranger(void **state)
 {
     struct world *w = *state;
