@@ -126,7 +126,7 @@ struct console *project_console(struct cmd_context *c, struct build_options *o)
 
 void project_tell_still(struct cmd_context *c, uint32_t nodes, int64_t elapsed_ns)
 {
-    struct build_options o;
+    struct build_options o = {0};
     struct console *console = project_console(c, &o);
     struct run_event end = {.kind = RUN_END,
                             .node = GRAPH_NONE,
