@@ -194,6 +194,22 @@ static int compare_samples(const struct repro_side *recorded, const struct repro
     return 0;
 }
 
+/* Where no number came out there is nothing to hold against the record's. */
+static bool measured_nothing(const char *state)
+{
+    return !strcmp(state, "unmeasured") || !strcmp(state, "skipped") || !strcmp(state, "absent") ||
+           !strcmp(state, "refused");
+}
+
+static const char *why_unmeasured(const char *state)
+{
+    if (!strcmp(state, "unmeasured"))
+        return " (this machine has no such device)";
+    return strcmp(state, "refused") != 0
+               ? ""
+               : " (the protocol gives it no lease here: spak build says why)";
+}
+
 /* A measured node's files differ in every run; its state does not. */
 static int compare_state(const struct repro_side *recorded, const struct repro_side *again,
                          const char *before_path, const char *after_path, const char *node,
@@ -208,11 +224,10 @@ static int compare_state(const struct repro_side *recorded, const struct repro_s
     if (str_equal(was, is))
         return 0;
     const char *now = is.ptr ? arena_strndup(arena, is.ptr, is.len) : "absent";
-    bool missing = !strcmp(now, "unmeasured") || !strcmp(now, "skipped") || !strcmp(now, "absent");
     repro_say(&f->reasons, arena, "%s: %s in the record, %s here%s", repro_printable(arena, node),
               repro_printable(arena, was.ptr ? arena_strndup(arena, was.ptr, was.len) : "-"), now,
-              !strcmp(now, "unmeasured") ? " (this machine has no such device)" : "");
-    repro_worsen(f, missing ? REPRO_NOT_COMPARABLE : REPRO_DIFFERENT);
+              why_unmeasured(now));
+    repro_worsen(f, measured_nothing(now) ? REPRO_NOT_COMPARABLE : REPRO_DIFFERENT);
     return 0;
 }
 

@@ -416,7 +416,7 @@ const struct cmd cmd_reproduce = {
         "EQUIVALENT: no result differs, but the list says what "
         "else does. DIFFERENT: what differs first, and the shortest way there from what "
         "changed. NOT COMPARABLE: another class of machine, no "
-        "device, a tool that is missing, or measurements too noisy to say. One line of it is "
+        "device, a tool that is missing, no lease here, or measurements too noisy to say. One line of it is "
         "added to the commit's note in "
         "refs/notes/spak/verify.\n\n"
         "A trace may be a stranger's: names and links that could leave the folder are refused, "

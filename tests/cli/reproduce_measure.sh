@@ -148,6 +148,22 @@ test_another_machine_is_not_comparable() {
     git notes --ref refs/notes/spak/verify show "$commit" | grep -q ' NOT-COMPARABLE out=4/4 '
 }
 
+# A run of another version of SPAK, whose runner this one does not believe, say: there is no number here to compare.
+test_a_measurement_that_is_refused_here_is_not_comparable() {
+    study
+    # shellcheck disable=SC2016
+    sed -i 's| proofs = "out/invariant/tiny.json",||' rules/study.lua
+    git -c user.name=Ann -c user.email=ann@example.org commit -qam unproved
+    spak build x
+    assert_exit 3
+    node=measure/$(machine)/nodes/out/samples
+    git cat-file -p "spak/x:$node" | grep -aq '^state refused'
+    forge "$(LC_ALL=C edited "$node" 's/^state refused/state ok/')" ''
+    spak reproduce "$commit"
+    assert_exit 2
+    assert_contains out ': NOT COMPARABLE' 'out/samples: ok in the record, refused here (the protocol gives it no lease here: spak build says why)'
+}
+
 test_the_record_agrees_with_itself() {
     study
     spak reproduce x --offline
