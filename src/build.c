@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Values of the store: how many runs may have changed something, and what each target's last trace
+ * was of. */
+#define CHANGES "changes"
+
 static int make_plan(struct session *s, const struct build_options *o, struct build_report *report,
                      struct err *e)
 {
@@ -80,13 +84,77 @@ static int execute(struct session *s, const struct build_options *o, struct buil
     return rc;
 }
 
+static bool all_clean(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->order.len; i++)
+        if (plan->entries[plan->order.at[i]].verdict != PLAN_CLEAN)
+            return false;
+    return true;
+}
+
+/* Counts the runs that may have changed something, and counts before they do: a target whose trace
+ * was written at another count has one that may be behind, whoever else built its nodes, and
+ * however that run ended. */
+static int count_change(struct session *s, const struct build_report *report, struct err *e)
+{
+    struct buf count = {0}, next = {0};
+    bool found;
+    if (all_clean(report->plan))
+        return 0;
+    int rc = store_recall_value(s->store, CHANGES, &count, &found, e);
+    buf_addf(&next, "%llu", found ? strtoull(buf_text(&count), NULL, 10) + 1 : 1);
+    if (rc == 0)
+        rc = store_put_value(s->store, CHANGES, next.ptr, next.len, e);
+    buf_release(&count);
+    buf_release(&next);
+    return rc;
+}
+
+static char *mark_name(struct session *s, uint32_t target)
+{
+    return arena_printf(s->arena, "traced %s", node_name(s->graph, target));
+}
+
+/* What a trace that is written now is of: as many changes, and these nodes; and where it lies. */
+static int current_mark(struct session *s, const struct build_report *report, struct digest *out,
+                        struct err *e)
+{
+    const char *place = graph_text(s->graph, s->graph->trace_to);
+    struct buf count = {0};
+    struct hasher h;
+    bool found;
+    int rc = store_recall_value(s->store, CHANGES, &count, &found, e);
+    hash_init(&h);
+    hash_add(&h, buf_text(&count), count.len + 1);
+    hash_add(&h, place, strlen(place) + 1);
+    for (size_t i = 0; i < report->plan->order.len; i++) {
+        const char *name = node_name(s->graph, report->plan->order.at[i]);
+        hash_add(&h, name, strlen(name) + 1);
+    }
+    hash_final(&h, out);
+    buf_release(&count);
+    return rc;
+}
+
+static int is_marked(struct session *s, uint32_t target, const struct digest *mark, bool *out,
+                     struct err *e)
+{
+    struct buf bytes = {0};
+    bool found;
+    int rc = store_recall_value(s->store, mark_name(s, target), &bytes, &found, e);
+    *out =
+        rc == 0 && found && bytes.len == sizeof *mark && memcmp(bytes.ptr, mark, sizeof *mark) == 0;
+    buf_release(&bytes);
+    return rc;
+}
+
 static bool anything_ran(const struct run_result *result)
 {
     const struct run_progress *n = &result->counts;
     return n->ran + n->failed + n->refused + n->restored + n->interrupted > 0;
 }
 
-static void trace_one(struct session *s, const struct build_options *o, struct build_report *report,
+static bool trace_one(struct session *s, const struct build_options *o, struct build_report *report,
                       uint32_t node)
 {
     struct build_trace *trace = &report->traces[report->trace_count++];
@@ -94,7 +162,7 @@ static void trace_one(struct session *s, const struct build_options *o, struct b
     if (o->sandbox)
         sandbox_supported(&sandbox);
     if (gate_journal(s->gate, &journal, &trace->error) < 0)
-        return;
+        return false;
     struct trace_run run = {
         .graph = s->graph,
         .outcomes = report->result.outcomes,
@@ -116,18 +184,7 @@ static void trace_one(struct session *s, const struct build_options *o, struct b
         .journal = journal,
     };
     trace->target = run.target;
-    trace_commit(&run, s->arena, &trace->result, &trace->error);
-}
-
-/* A trace that cannot be written is told, and does not take the build's result away. */
-static void write_traces(struct session *s, const struct build_options *o,
-                         struct build_report *report)
-{
-    int64_t begin = os_monotonic_ns();
-    for (size_t i = 0; i < report->roots.len; i++)
-        if (s->graph->nodes[report->roots.at[i]].flags & NODE_TARGET)
-            trace_one(s, o, report, report->roots.at[i]);
-    report->trace_ns = os_monotonic_ns() - begin;
+    return trace_commit(&run, s->arena, &trace->result, &trace->error) == 0;
 }
 
 /* A trace tells of nodes that nobody had to decide for, too. */
@@ -145,36 +202,81 @@ static int recall_all(struct build_report *report, struct err *e)
     return 0;
 }
 
-static bool wants_trace(const struct session *s, const struct build_options *o,
-                        const struct build_report *report)
+/* Who says where the trace goes gets one of what this run did; what was written elsewhere says
+ * nothing of it. */
+static int is_traced(struct session *s, const struct build_options *o,
+                     const struct build_report *report, uint32_t target, const struct digest *mark,
+                     bool *out, struct err *e)
 {
-    return o->trace && anything_ran(&report->result) &&
-           (o->trace_to || strcmp(graph_text(s->graph, s->graph->trace_to), "off") != 0);
+    *out = !anything_ran(&report->result);
+    if (o->trace_to || !*out)
+        return 0;
+    return is_marked(s, target, mark, out, e);
+}
+
+/* A trace that cannot be written is told, and does not take the build's result away; the next build
+ * of the target tries again. */
+static int write_traces(struct session *s, const struct build_options *o,
+                        struct build_report *report, bool *all, struct err *e)
+{
+    struct digest mark;
+    if (current_mark(s, report, &mark, e) < 0)
+        return -1;
+    for (size_t i = 0; i < report->roots.len; i++) {
+        uint32_t target = report->roots.at[i];
+        bool traced;
+        if (!(s->graph->nodes[target].flags & NODE_TARGET))
+            continue;
+        if (is_traced(s, o, report, target, &mark, &traced, e) < 0)
+            return -1;
+        if (traced)
+            continue;
+        if (recall_all(report, e) < 0)
+            return -1;
+        if (!trace_one(s, o, report, target))
+            *all = false;
+        else if (!o->trace_to &&
+                 store_put_value(s->store, mark_name(s, target), &mark, sizeof mark, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* `all`: nothing is left to be traced. */
+static int traces(struct session *s, const struct build_options *o, struct build_report *report,
+                  bool *all, struct err *e)
+{
+    int64_t begin = os_monotonic_ns();
+    bool off = !o->trace_to && !strcmp(graph_text(s->graph, s->graph->trace_to), "off");
+    *all = o->trace || off;
+    report->traces = xcalloc(report->roots.len + 1, sizeof *report->traces);
+    int rc = o->trace && !off ? write_traces(s, o, report, all, e) : 0;
+    report->trace_ns = os_monotonic_ns() - begin;
+    return rc;
 }
 
 /* Stamps save time and are worth no failure. */
-static void settle(struct session *s, const struct strs *names, const struct build_report *report)
+static void settle(struct session *s, const struct build_report *report, bool traced)
 {
     struct err ignored = {0};
-    if (session_settle(s, report->plan, report->result.outcomes, names, &ignored) < 0)
+    if (session_settle(s, report->plan, report->result.outcomes, &report->names, traced, &ignored) <
+        0)
         err_release(&ignored);
 }
 
 int build_run(struct session *s, const struct build_options *o, struct build_report *report,
               struct err *e)
 {
-    if (load_drivers(s, o, report, e) < 0 || execute(s, o, report, e) < 0)
+    bool traced;
+    if (load_drivers(s, o, report, e) < 0 || count_change(s, report, e) < 0 ||
+        execute(s, o, report, e) < 0)
         return -1;
     if (build_status(report) == 0 &&
         session_sweep(s, report->result.outcomes, &report->swept, e) < 0)
         return -1;
-    settle(s, &report->names, report);
-    report->traces = xcalloc(report->roots.len + 1, sizeof *report->traces);
-    if (!wants_trace(s, o, report))
-        return 0;
-    if (recall_all(report, e) < 0)
+    if (traces(s, o, report, &traced, e) < 0)
         return -1;
-    write_traces(s, o, report);
+    settle(s, report, traced);
     return 0;
 }
 

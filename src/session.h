@@ -65,13 +65,16 @@ int session_close(struct session *s, struct err *e);
 /* session_still.c: takes the stamps of the last build and looks at every file. Without them, or
  * when the graph may have to be made anew for another reason than a file, there are none. */
 int session_look(struct session *s, struct err *e);
-/* True when nothing moved since a build of these names found everything clean: `nodes` how many. */
-bool session_is_still(const struct session *s, const struct strs *names, uint32_t *nodes);
+/* True when nothing moved since a build of these names found everything clean, and traced it where
+ * that is asked for: `nodes` how many. */
+bool session_is_still(const struct session *s, const struct strs *names, bool traced,
+                      uint32_t *nodes);
 /* One a node: nothing moved that its last decision looked at; NULL when nothing is known. */
 bool *session_still_nodes(struct session *s);
-/* Brings the stamps up to what this build found and made; `clean`: all of what `names` asks for. */
+/* Brings the stamps up to what this build found and made for `names`; `traced`: their traces tell
+ * of it. */
 int session_settle(struct session *s, struct plan *plan, const struct outcome *outcomes,
-                   const struct strs *names, struct err *e);
+                   const struct strs *names, bool traced, struct err *e);
 
 /* session_target.c: the nodes that names on a command line stand for: a node, a file that one
  * makes, or the end of either where only one fits. No names: the default targets. */

@@ -87,25 +87,30 @@ int session_look(struct session *s, struct err *e)
     return rc;
 }
 
-static void request_digest(const struct session *s, const struct strs *names, struct digest *out)
+static void request_digest(const struct session *s, const struct strs *names, bool traced,
+                           struct digest *out)
 {
     struct hasher h;
 
     hash_init(&h);
+    hash_add(&h, traced ? "traced" : "built", traced ? sizeof "traced" : sizeof "built");
     hash_add(&h, s->prefix, strlen(s->prefix) + 1);
     for (size_t i = 0; i < names->len; i++)
         hash_add(&h, names->at[i], strlen(names->at[i]) + 1);
     hash_final(&h, out);
 }
 
-bool session_is_still(const struct session *s, const struct strs *names, uint32_t *nodes)
+bool session_is_still(const struct session *s, const struct strs *names, bool traced,
+                      uint32_t *nodes)
 {
-    struct digest request;
+    struct digest with, without;
 
     if (!s->stamps || s->moved.len > 0)
         return false;
-    request_digest(s, names, &request);
-    return stamps_knows(s->stamps, &request, nodes);
+    request_digest(s, names, true, &with);
+    request_digest(s, names, false, &without);
+    return stamps_knows(s->stamps, &with, nodes) ||
+           (!traced && stamps_knows(s->stamps, &without, nodes));
 }
 
 bool *session_still_nodes(struct session *s)
@@ -418,7 +423,7 @@ static bool all_covered(const struct settling *t, uint32_t *nodes)
 }
 
 int session_settle(struct session *s, struct plan *plan, const struct outcome *outcomes,
-                   const struct strs *names, struct err *e)
+                   const struct strs *names, bool traced, struct err *e)
 {
     struct settling t = {.s = s, .g = s->graph, .plan = plan, .outcomes = outcomes};
     struct digest request;
@@ -432,7 +437,7 @@ int session_settle(struct session *s, struct plan *plan, const struct outcome *o
         stamps_discard(t.builder);
     }
     if (rc == 0 && s->stamps && all_covered(&t, &nodes)) {
-        request_digest(s, names, &request);
+        request_digest(s, names, traced, &request);
         stamps_remember(s->stamps, &request, nodes);
     }
     return rc;

@@ -72,7 +72,7 @@ static bool is_still(struct cmd_context *c, const struct session *s, int64_t beg
 {
     uint32_t nodes;
     if (cmd_flag(c, "dry-run") || cmd_flag(c, "stats") || cmd_flag(c, "verbose") ||
-        !session_is_still(s, &c->args, &nodes))
+        !session_is_still(s, &c->args, !cmd_flag(c, "no-trace"), &nodes))
         return false;
     project_tell_still(c, nodes, os_monotonic_ns() - begin_ns);
     return true;

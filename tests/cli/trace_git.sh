@@ -70,6 +70,55 @@ test_a_second_build_commits_nothing() {
     assert_equal "$(git for-each-ref)" "$before" refs
 }
 
+# Whoever built it, the target's next build tells of it: as the target would have.
+test_what_was_built_under_another_name_is_traced() {
+    two_steps
+    build
+    for way in out/b.txt '--no-trace x' ''; do
+        put a "$way"
+        # shellcheck disable=SC2086
+        spak build $way
+        assert_exit 0
+        before=$(git rev-parse spak/x)
+        build
+        assert_contains err 'up to date'
+        assert_equal "$(git rev-parse spak/x~)" "$before" 'the one before'
+        assert_equal "$(git show spak/x:out/out/a.txt | grep ^in)" "in a $(sha256sum <a | cut -d' ' -f1)" 'what is told'
+        build
+        assert_equal "$(git rev-parse spak/x~)" "$before" 'the second time'
+    done
+    assert_sound
+}
+
+test_a_trace_that_could_not_be_written_is_written_by_the_next_build() {
+    two_steps
+    build
+    put a two
+    mv .git/refs/heads/spak/x held
+    mkdir -p .git/refs/heads/spak/x/y
+    cp held .git/refs/heads/spak/x/y/z # a branch below that name: git cannot have both
+    spak build x
+    assert_exit 0
+    assert_contains err 'warning'
+    rm -r .git/refs/heads/spak/x
+    mv held .git/refs/heads/spak/x
+    build
+    assert_equal "$(git rev-list --count spak/x)" 2 commits
+    assert_sound
+}
+
+test_a_target_that_lost_a_node_is_traced() {
+    two_steps
+    echo 'node { "out/c.txt", inputs = { "a" }, run = { "cp", "a", "out/c.txt" } }' >>spakfile
+    sed -i 's|target "x" .*|target "x" { "out/b.txt", "out/c.txt" }|' spakfile
+    echo 'target "y" { "out/c.txt" }' >>spakfile
+    build
+    sed -i 's|target "x" .*|target "x" { "out/b.txt" }|' spakfile
+    build
+    assert_contains err 'up to date'
+    ! git cat-file -e spak/x:out/out/c.txt 2>/dev/null || fail 'what the target no longer names is in its trace'
+}
+
 test_going_back_is_a_run_too() {
     two_steps
     build
