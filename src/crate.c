@@ -357,6 +357,18 @@ static void add_other_files(struct crate_graph *g)
                               g->crate->traced.at[i], "about", crate_ref(RUN)));
 }
 
+/* A crate has to say under what terms it may be used, also that nobody said. */
+static void add_license(struct crate_graph *g, json_t *root)
+{
+    bool stated = has_source(g->crate, "LICENSE");
+    const char *id = stated ? "LICENSE" : "#no-license";
+    json_object_set_new(root, "license", crate_ref(id));
+    if (!stated)
+        crate_add(g, json_pack("{s:s, s:s, s:s, s:s}", "@id", id, "@type", "CreativeWork", "name",
+                               "No license is stated", "description",
+                               "The project has no file LICENSE: ask its authors for terms."));
+}
+
 static void add_root(struct crate_graph *g, const struct crate_run *run, json_t *metrics)
 {
     const struct crate *c = g->crate;
@@ -380,8 +392,7 @@ static void add_root(struct crate_graph *g, const struct crate_run *run, json_t 
         g->parts, "mainEntity", crate_ref(crate_uri(g->arena, c->spakfile)), "mentions", mentions);
     if (json_array_size(metrics))
         json_object_set(root, "variableMeasured", metrics);
-    if (has_source(c, "LICENSE"))
-        json_object_set_new(root, "license", crate_ref("LICENSE"));
+    add_license(g, root);
     crate_add(g, root);
     crate_add(g, json_pack("{s:s, s:s, s:o, s:[o,o]}", "@id", METADATA, "@type", "CreativeWork",
                            "about", crate_ref(ROOT), "conformsTo",

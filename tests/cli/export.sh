@@ -142,6 +142,17 @@ test_a_crate_keeps_to_the_profile() {
     assert_equal "$(entity x-crate '#run' '"in%3Aput" in str(e["object"]), e["startTime"][:2], e["agent"]["@id"]')" "(True, '20', '#agent')" 'the run'
 }
 
+test_a_project_without_a_license_says_so() {
+    crated
+    git rm -q LICENSE
+    git -c user.name=Ann -c user.email=ann@example.org commit -qm 'no license'
+    spak build x -B
+    spak export ro-crate x
+    assert_exit 0
+    validate x-crate
+    assert_equal "$(entity x-crate ./ 'e["license"]["@id"]') $(entity x-crate '#no-license' 'e["name"]')" '#no-license No license is stated' root
+}
+
 test_twice_is_the_same() {
     crated
     spak export ro-crate x one
