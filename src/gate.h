@@ -116,6 +116,8 @@ int gate_note(struct gate *gate, const struct graph *g, uint32_t node, enum gate
 int gate_journal(struct gate *gate, const char **text, struct err *e);
 /* The last line of an object; NULL when it has none. Valid until the next line is written. */
 const struct gate_line *gate_last(struct gate *gate, enum gate_object object, const char *name);
+/* The line that froze a hypothesis, NULL when none did. */
+const struct gate_line *gate_freeze(struct gate *gate, const char *name);
 /* What a node is to the protocol and under which name; false for a node that is nothing to it. */
 bool gate_names(const struct graph *g, uint32_t node, enum gate_object *object, const char **name);
 /* The lines of a journal, in order; strings live in the arena. What is no line is left out. */

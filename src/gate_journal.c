@@ -145,6 +145,17 @@ const struct gate_line *gate_freeze(struct gate *gate, const char *name)
     return at == STRMAP_NONE ? NULL : &gate->lines[at];
 }
 
+const struct gate_line *gate_before_doubt(struct gate *gate, const char *name)
+{
+    for (size_t i = gate->count; i > 0; i--) {
+        const struct gate_line *line = &gate->lines[i - 1];
+        if (line->object == GATE_HYPOTHESIS && line->state != GATE_SUSPECT &&
+            strcmp(line->name, name) == 0)
+            return line;
+    }
+    return NULL;
+}
+
 /* The same state of the same thing is no news. Nor is the lease to measure again what was measured
  * under the same token: each run is a commit already, and noise is to be no line of a diff. */
 static bool says_the_same(const struct gate_line *last, const struct gate_line *line)
@@ -163,7 +174,8 @@ int gate_step(struct gate *gate, const struct gate_line *line, bool *written, st
         return -1;
     const struct gate_line *last = gate_last(gate, line->object, line->name);
     if (says_the_same(last, line) ||
-        !gate_may_follow(line->object, last ? last->state : GATE_NONE, line->state))
+        !gate_may_follow(line->object, last ? last->state : GATE_NONE, line->state) ||
+        (line->state == GATE_OPEN && gate_freeze(gate, line->name)))
         return 0;
     struct gate_line kept = *line;
     kept.name = arena_strdup(&gate->arena, line->name);

@@ -36,13 +36,13 @@ enum {
     TRIED = S(PASSED) | S(REJECTED) | S(FAILED),
 };
 /* From which states each state of an object may be reached. What is not here never happens: a
- * measurement without a lease, a verdict on a hypothesis that no lease froze, a prediction that is
- * open again. */
+ * measurement without a lease, a verdict on a hypothesis that no lease froze. Nor is a prediction
+ * open again that a lease has frozen, whatever it went through since (gate_step). */
 static const unsigned may_come_from[GATE_OBJECT_COUNT][GATE_STATE_COUNT] = {
     [GATE_INVARIANT] = {[GATE_VERIFIED] = S(NONE) | S(VERIFIED) | S(REFUTED) | S(FAILED),
                         [GATE_REFUTED] = S(NONE) | S(VERIFIED) | S(REFUTED) | S(FAILED),
                         [GATE_FAILED] = S(NONE) | S(VERIFIED) | S(REFUTED) | S(FAILED)},
-    [GATE_HYPOTHESIS] = {[GATE_OPEN] = S(NONE) | S(OPEN),
+    [GATE_HYPOTHESIS] = {[GATE_OPEN] = S(NONE) | S(OPEN) | S(SUSPECT),
                          [GATE_FROZEN] = S(NONE) | S(OPEN) | S(SUSPECT),
                          [GATE_VALIDATED] = S(FROZEN) | JUDGED | S(SUSPECT),
                          [GATE_FALSIFIED] = S(FROZEN) | JUDGED | S(SUSPECT),

@@ -153,6 +153,13 @@ static int note_verdict(struct note *n, uint32_t node, const char *name, struct 
     return rc;
 }
 
+/* A hypothesis that rests on a law. */
+struct resting {
+    struct hypothesis h;
+    const char *path;
+    const char *law;
+};
+
 static bool rests_on(const struct hypothesis *h, const char *law)
 {
     for (size_t i = 0; i < h->rests_on.len; i++)
@@ -161,25 +168,55 @@ static bool rests_on(const struct hypothesis *h, const char *law)
     return false;
 }
 
-/* An invariant fell: every hypothesis that rests on it is suspect, whatever was measured. */
-static int spread_doubt(struct note *n, const char *law, struct err *e)
+/* An invariant fell: the hypothesis is suspect, whatever was measured. */
+static int doubt(struct note *n, const struct resting *r, struct err *e)
+{
+    return step(n, GATE_HYPOTHESIS, r->h.name, GATE_SUSPECT, &r->h.digest,
+                arena_printf(&n->arena, "because invariant %s is refuted", r->law), e);
+}
+
+static bool all_hold(struct note *n, const struct hypothesis *h)
+{
+    for (size_t i = 0; i < h->rests_on.len; i++) {
+        const struct gate_line *law = gate_last(n->gate, GATE_INVARIANT, h->rests_on.at[i]);
+        if (law && law->state == GATE_REFUTED)
+            return false;
+    }
+    return true;
+}
+
+/* An invariant holds again: when all do, a suspect is what it was before the doubt. What was
+ * measured under a law that reads otherwise now is stale, and measured anew, by its token. */
+static int trust(struct note *n, const struct resting *r, struct err *e)
+{
+    const struct gate_line *last = gate_last(n->gate, GATE_HYPOTHESIS, r->h.name);
+    if (!last || last->state != GATE_SUSPECT || !all_hold(n, &r->h))
+        return 0;
+    if (!gate_freeze(n->gate, r->h.name))
+        return open_hypothesis(n, r->path, e);
+    const struct gate_line *before = gate_before_doubt(n->gate, r->h.name);
+    return step(n, GATE_HYPOTHESIS, r->h.name, before->state, &before->digest, before->rest, e);
+}
+
+typedef int each_resting_fn(struct note *n, const struct resting *r, struct err *e);
+/* Every hypothesis that rests on a law. */
+static int each_resting(struct note *n, const char *law, each_resting_fn *fn, struct err *e)
 {
     enum gate_object object;
     const char *name;
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < n->g->node_count; i++) {
-        struct hypothesis h;
+        struct resting r = {.path = output_path(n->g, i), .law = law};
         struct err ignored = {0};
         if (!gate_names(n->g, i, &object, &name) || object != GATE_HYPOTHESIS)
             continue;
-        if (hypothesis_read(output_path(n->g, i), &n->arena, &h, &ignored) < 0) {
+        if (hypothesis_read(r.path, &n->arena, &r.h, &ignored) < 0) {
             err_release(&ignored);
             continue;
         }
-        if (rests_on(&h, law))
-            rc = step(n, GATE_HYPOTHESIS, h.name, GATE_SUSPECT, &h.digest,
-                      arena_printf(&n->arena, "because invariant %s is refuted", law), e);
-        hypothesis_release(&h);
+        if (rests_on(&r.h, law))
+            rc = fn(n, &r, e);
+        hypothesis_release(&r.h);
     }
     return rc;
 }
@@ -217,8 +254,8 @@ int gate_note(struct gate *gate, const struct graph *g, uint32_t node, enum gate
         rc = end == GATE_END_OK ? open_hypothesis(&n, output_path(g, node), e) : 0;
     else
         rc = step(&n, object, name, state, &digest, "", e);
-    if (rc == 0 && state == GATE_REFUTED)
-        rc = spread_doubt(&n, name, e);
+    if (rc == 0 && object == GATE_INVARIANT && state != GATE_FAILED)
+        rc = each_resting(&n, name, state == GATE_REFUTED ? doubt : trust, e);
     if (rc == 0 && state == GATE_GIVEN)
         rc = note_verdict(&n, node, name, e);
     arena_release(&n.arena);

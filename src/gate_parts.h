@@ -20,8 +20,8 @@ int gate_load(struct gate *gate, struct err *e);
 /* Appends a line and stores the journal, unless the object's last line says the same already. A
  * step that the machine does not know is left out: `*written` is false. */
 int gate_step(struct gate *gate, const struct gate_line *line, bool *written, struct err *e);
-/* The line that froze a hypothesis, NULL when none did. */
-const struct gate_line *gate_freeze(struct gate *gate, const char *name);
+/* The last line of a hypothesis that is none of doubt, NULL when there is none. */
+const struct gate_line *gate_before_doubt(struct gate *gate, const char *name);
 
 /* gate_hypothesis.c: what the file of a hypothesis says. */
 struct hypothesis {

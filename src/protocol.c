@@ -82,8 +82,7 @@ static const char *doubt_of(struct reading *r, uint32_t node)
 
 static void leave_hypothesis(struct reading *r, struct protocol_item *item)
 {
-    bool frozen = item->last && item->last->state != GATE_OPEN;
-    (void)r;
+    bool frozen = gate_freeze(r->gate, item->name) != NULL;
     item->leave = frozen ? PROTOCOL_REFUSED : PROTOCOL_ALLOWED;
     item->code = frozen ? "P108" : "";
     item->why = frozen ? "a lease has frozen its prediction" : "no lease has frozen it";

@@ -192,6 +192,37 @@ test_a_refuted_law_makes_what_rests_on_it_suspect() {
     assert_contains "$scratch/journal" 'invariant tiny 2 refuted -' 'hypothesis axpy/fast 4 suspect ' 'because invariant tiny is refuted'
 }
 
+test_doubt_ends_with_its_reason() {
+    study
+    sed -i 's/lhs=$((2 \* x))/lhs=$((2 * x + (x > 5)))/' spakfile
+    spak build
+    assert_exit 3
+    spak next axpy # nothing was measured yet, so nothing is frozen
+    assert_contains out 'reword   hypothesis axpy/fast: no lease has frozen it'
+    sed -i 's/ + (x > 5)//' spakfile
+    spak build
+    assert_exit 0
+    spak status axpy
+    assert_contains out 'hypothesis   axpy/fast   falsified'
+    assert_lacks out 'in doubt'
+    sed -i 's/lhs=$((2 \* x))/lhs=$((2 * x + (x > 5)))/' spakfile
+    spak build
+    spak status axpy
+    assert_contains out 'hypothesis   axpy/fast   suspect'
+    spak next axpy
+    assert_contains out 'reword   hypothesis axpy/fast: P108 a lease has frozen its prediction'
+    sed -i 's/ + (x > 5)//' spakfile
+    spak build
+    assert_exit 0
+    spak status axpy
+    assert_contains out 'hypothesis   axpy/fast   falsified'
+    assert_lacks out 'in doubt'
+    journal
+    tail -n 2 "$scratch/journal" >last
+    assert_contains last 'invariant tiny 4 verified' 'hypothesis axpy/fast 7 falsified'
+    assert_equal "$(grep -c ' frozen ' "$scratch/journal")" 1 'leases that froze'
+}
+
 # Right on the declared shapes and wrong on all others: only what was drawn after the candidate finds it.
 test_hidden_shapes_find_who_knows_the_declared_ones() {
     hidden='hidden = function(pick) return { n = pick(2, 900) } end, drawn = 3'
