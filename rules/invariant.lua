@@ -128,6 +128,21 @@ function domains.any(list)
   return { any = list }
 end
 
+-- What a domain is told beyond what it takes would be lost in silence.
+local takes = { any = 1, bits = 1, choice = 1, grid = 1, int = 2, list = 2, mod = 1, perm = 1, real = 2, record = 1 }
+for name, count in pairs(takes) do
+  local make = domains[name]
+  domains[name] = function(...)
+    if select("#", ...) > count then
+      fail(("`%s` takes no more than %d argument%s"):format(name, count, count == 1 and "" or "s"), {
+        word = name,
+        hint = name == "list" and 'list(int(0, 9), 4), list(int(0, 9), { 1, 4 }), list(int(0, 9), "n")' or nil,
+      })
+    end
+    return make(...)
+  end
+end
+
 -- How the simulation is started, what it reads, and what it runs on. In Python, the module law beside it runs it.
 local function simulation(sim)
   if type(sim) == "table" then

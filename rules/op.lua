@@ -57,7 +57,7 @@ return {
     bytes = { type = "function", required = true, doc = "shape to the fewest bytes that have to move" },
     device = { type = "string", one_of = { "cpu", "gpu" }, default = "cpu", doc = "what its candidates run on" },
     reference = { type = "path", required = true, doc = "C or CUDA source that exports reference_at, as in the example" },
-    without = { type = "strings", default = {}, doc = "operations that the reference leaves out when compiled with WITHOUT=NAME; the check has to notice each" },
+    without = { type = "strings", default = {}, doc = "operations that the reference leaves out when compiled with -DWITHOUT=NAME, as in the example; the check has to notice each" },
     set = { type = "table", default = {}, doc = "freedoms of the guide that the op itself decides: macros of its reference and of all its kernels, on a GPU" },
     bound = { type = "number", required = true, doc = "allowed error of an element, as a multiple of the reference's own scale for it" },
   },
@@ -67,11 +67,15 @@ use "op"
 node { "out/example/reference.c", write = [=[
 #include <math.h>
 #include <stdint.h>
+enum { NOTHING, DOUBLING };
+#ifndef WITHOUT
+#define WITHOUT NOTHING
+#endif
 int reference_at(const int64_t *dim, void *const *buf, int output, int64_t index, double *value, double *scale)
 {
     const float *x = buf[0];
     (void)dim, (void)output;
-    *value = 2.0 * x[index];
+    *value = (WITHOUT == DOUBLING ? 1.0 : 2.0) * x[index];
     *scale = fabs(*value);
     return 0;
 }
@@ -83,6 +87,7 @@ op "example" {
   flops = function(s) return s.n end,
   bytes = function(s) return 8 * s.n end,
   reference = "out/example/reference.c",
+  without = { "DOUBLING" },
   bound = 1e-6,
 }
 ]],

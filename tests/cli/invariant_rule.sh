@@ -79,6 +79,7 @@ test_wrong_declarations() {
     refused 'list(int(0, 1), "n")' 'takes its length from'
     refused 'grid {}' 'takes a list that is not empty'
     refused 'any { 3 }' 'needs a domain'
+    refused 'list(int(0, 1), 1, 8)' 'takes no more than 2 arguments'
     refused '3' 'needs a domain'
     refused 'int(0, 9)' 'there is nothing called' ', all = 3'
 }
