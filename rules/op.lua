@@ -57,7 +57,7 @@ return {
     bytes = { type = "function", required = true, doc = "shape to the fewest bytes that have to move" },
     device = { type = "string", one_of = { "cpu", "gpu" }, default = "cpu", doc = "what its candidates run on" },
     reference = { type = "path", required = true, doc = "C or CUDA source that exports reference_at, as in the example" },
-    without = { type = "strings", default = {}, doc = "operations that the reference leaves out when compiled with -DWITHOUT=NAME, as in the example; the check has to notice each" },
+    without = { type = "strings", default = {}, doc = "operations that the reference leaves out under -DWITHOUT=NAME, as in the example; the check has to notice each" },
     set = { type = "table", default = {}, doc = "freedoms of the guide that the op itself decides: macros of its reference and of all its kernels, on a GPU" },
     bound = { type = "number", required = true, doc = "allowed error of an element, as a multiple of the reference's own scale for it" },
   },
