@@ -105,7 +105,9 @@ local function rejected(checks)
   for _, check in ipairs(checks) do
     for name, k in pairs(check.kernels) do
       for _, fault in ipairs(k.faults) do
-        lines[#lines + 1] = ("%s REJECTED: %s on %s, %s data: %s"):format(name, fault.status, fault.shape, fault.fill, fault.detail or "")
+        local at = fault.buffer and (", %s[%d]"):format(fault.buffer, fault.index) or ""
+        local detail = fault.detail and ": " .. fault.detail or ""
+        lines[#lines + 1] = ("%s REJECTED: %s on %s, %s data%s%s"):format(name, fault.status, fault.shape, fault.fill, at, detail)
       end
     end
   end

@@ -189,9 +189,7 @@ static int check_kernel(struct cpu_checker *c, const struct study_kernel *kernel
     *passed = *passed && pass;
     /* How near the bound it came depends on the vector unit of this machine, so it goes to the log
      * and not into the result. */
-    fprintf(stderr, "%s: %s, worst error %.3f of the bound over %zu shapes and %zu distributions\n",
-            kernel->name, pass ? "PASS" : "REJECTED", worst,
-            c->spec->shape_count + c->spec->hidden_drawn, (size_t)FILL_COUNT);
+    study_say(kernel->name, faults, worst, c->spec->shape_count + c->spec->hidden_drawn);
     json_t *entry = study_kernel_json(c->spec, faults), *object;
     json_object_set_new(result, kernel->name, entry);
     if (object_json(kernel, &object, e) < 0)

@@ -1,6 +1,7 @@
 #include "study.h"
 #include "os.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -364,6 +365,25 @@ json_t *study_kernel_json(const struct study *study, json_t *faults)
     return json_pack("{s:s, s:i, s:i, s:o}", "status",
                      json_array_size(faults) == 0 ? "PASS" : "REJECTED", "shapes",
                      (int)study->shape_count, "fills", FILL_COUNT, "faults", faults);
+}
+
+void study_say(const char *name, const json_t *faults, double worst, size_t shapes)
+{
+    const json_t *first = json_array_get(faults, 0);
+    size_t more = json_array_size(faults) ? json_array_size(faults) - 1 : 0;
+    if (!first) {
+        fprintf(stderr, "%s: PASS, worst error %.3f of the bound over %zu shapes and %d fills\n",
+                name, worst, shapes, FILL_COUNT);
+        return;
+    }
+    const char *detail = json_text(first, "detail", ""), *buffer = json_text(first, "buffer", NULL);
+    fprintf(stderr, "%s: REJECTED, %s on %s, %s data", name, json_text(first, "status", ""),
+            json_text(first, "shape", ""), json_text(first, "fill", ""));
+    if (buffer)
+        fprintf(stderr, ", %s[%lld]", buffer,
+                (long long)json_integer_value(json_object_get(first, "index")));
+    fprintf(stderr, "%s%s", *detail ? ": " : "", detail);
+    fprintf(stderr, more ? ", and %zu more\n" : "\n", more);
 }
 
 json_t *study_check_json(const struct study *study, bool passed, json_t *kernels)

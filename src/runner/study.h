@@ -132,6 +132,8 @@ struct study_fault {
 /* A fault as a check records it. */
 json_t *study_fault_json(const struct study_shape *shape, enum study_fill fill,
                          const struct study_fault *fault);
+/* Says on stderr what came of a kernel's check: how near the bound it came, or its first fault. */
+void study_say(const char *name, const json_t *faults, double worst, size_t shapes);
 /* A kernel's entry in the result of a check, and the whole result; both take their last argument.
  */
 json_t *study_kernel_json(const struct study *study, json_t *faults);

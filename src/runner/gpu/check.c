@@ -94,9 +94,7 @@ static int check_kernel(struct worker *w, size_t kernel, struct err *e)
     for (; c.shape < study->shape_count && rc == 0; c.shape++)
         rc = check_shape(&c, e);
     if (rc == 0) {
-        fprintf(stderr, "%s: %s, worst error %.3f of the bound over %zu shapes and %d fills\n",
-                study->kernels[kernel].name, json_array_size(c.faults) == 0 ? "PASS" : "REJECTED",
-                c.worst, study->shape_count, FILL_COUNT);
+        study_say(study->kernels[kernel].name, c.faults, c.worst, study->shape_count);
         worker_say(w, json_pack("{s:i, s:o}", "done", (int)kernel, "result",
                                 study_kernel_json(study, json_incref(c.faults))));
     }
