@@ -47,18 +47,12 @@ function builtins.complain(arg)
   shape.check(node_shape, arg, "node")
 end
 
--- Facts are looked up, and tools found, when a node first names one.
-local function prepare(arg)
-  if type(arg) ~= "table" then
-    builtins.complain(arg)
+-- Facts are looked up when a node first names one: bind calls this for a node that names some.
+function builtins.prepare(arg)
+  shape.check(node_shape, { facts = arg.facts }, "node")
+  for _, name in ipairs(shape.flatten(arg.facts, "strings", {})) do
+    builtins.fact(name, true)
   end
-  if arg.facts ~= nil then
-    shape.check(node_shape, arg, "node")
-    for _, name in ipairs(shape.flatten(arg.facts, "strings", {})) do
-      builtins.fact(name, true)
-    end
-  end
-  return arg
 end
 
 function builtins.fact(name, needed)
@@ -78,10 +72,7 @@ function builtins.fact(name, needed)
   return value
 end
 
-local add = engine.node_public
-function builtins.node(arg)
-  return add(type(arg) == "table" and rawget(arg, "facts") == nil and arg or prepare(arg))
-end
+builtins.node = engine.node_public
 
 -- Calls that are written f "name" { ... }: a name whose table never comes is an error at the end.
 local waiting, waiting_order = {}, {}
@@ -297,7 +288,7 @@ function builtins.driver(arg)
   decl[1] = nil
   decl.run = nil
   decl.driver = arg.run
-  return engine.add(prepare(decl))
+  return engine.add(decl)
 end
 
 function builtins.tool(arg)

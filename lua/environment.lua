@@ -86,17 +86,6 @@ local function plain(value)
 end
 builtins.tostring = plain
 
-local function format(f, ...)
-  if type(f) == "string" and f:gsub("%%%%", ""):find "%%[^%a]*p" then
-    error("%p is an address, which differs from run to run", 2)
-  end
-  local args = table.pack(...)
-  for i = 1, args.n do
-    args[i] = type(args[i]) == "table" and plain(args[i]) or type(args[i]) == "function" and "function" or args[i]
-  end
-  return string.format(f, table.unpack(args, 1, args.n))
-end
-
 -- A finaliser would run at a time that nobody chose.
 local function set_metatable(t, mt)
   if type(mt) == "table" and rawget(mt, "__gc") ~= nil then
@@ -117,7 +106,7 @@ local function without(library, ...)
 end
 
 local text = without(string, "dump")
-text.format = format
+text.format = engine.formatter(string.format, plain)
 getmetatable("").__index = text
 getmetatable("").__metatable = false
 

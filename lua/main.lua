@@ -16,6 +16,7 @@ local environment = import "environment"
 
 engine.hooks {
   complain = builtins.complain,
+  prepare = builtins.prepare,
   tool = tools.resolve,
   driver = driver.run,
   commands = tools.commands,

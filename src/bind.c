@@ -226,6 +226,48 @@ static int bind_distance(lua_State *L)
     return 1;
 }
 
+/* Addresses differ from run to run: what %p shows. */
+static bool shows_address(const char *f)
+{
+    while ((f = strchr(f, '%'))) {
+        f += 1 + strspn(f + 1, "-+ #0123456789.");
+        if (*f == 'p')
+            return true;
+        f += *f == '%';
+    }
+    return false;
+}
+
+/* string.format (the first upvalue) of what plain (the second) makes of tables and functions. A
+ * spakfile of many nodes calls hardly anything as often. */
+static int format_plain(lua_State *L)
+{
+    int n = lua_gettop(L);
+
+    if (lua_type(L, 1) == LUA_TSTRING && shows_address(lua_tostring(L, 1)))
+        return luaL_error(L, "%%p is an address, which differs from run to run");
+    for (int i = 2; i <= n; i++) {
+        if (lua_type(L, i) < LUA_TTABLE)
+            continue;
+        lua_pushvalue(L, lua_upvalueindex(2));
+        lua_pushvalue(L, i);
+        lua_call(L, 1, 1);
+        lua_replace(L, i);
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, n, 1);
+    return 1;
+}
+
+/* engine.formatter(string.format, plain): string.format without addresses. */
+static int bind_formatter(lua_State *L)
+{
+    lua_settop(L, 2);
+    lua_pushcclosure(L, format_plain, 2);
+    return 1;
+}
+
 /* engine.hooks { complain =, tool =, driver = }: functions of Lua that C calls back. */
 static int bind_hooks(lua_State *L)
 {
@@ -234,6 +276,7 @@ static int bind_hooks(lua_State *L)
         const char *name;
         int *ref;
     } hooks[] = {{"complain", &s->complain_ref},
+                 {"prepare", &s->prepare_ref},
                  {"tool", &s->tool_ref},
                  {"driver", &s->driver_ref},
                  {"commands", &s->commands_ref}};
@@ -296,21 +339,14 @@ static int bind_mark(lua_State *L)
 void bind_open(struct script *s, lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"fail", bind_fail},
-        {"at", bind_at},
-        {"rule", bind_rule},
-        {"here", bind_here},
-        {"find_rule", bind_find_rule},
-        {"rule_names", bind_rule_names},
-        {"load", bind_load},
-        {"is_file", bind_is_file},
-        {"params", bind_params},
-        {"note", bind_note},
-        {"distance", bind_distance},
-        {"hooks", bind_hooks},
-        {"mark", bind_mark},
-        {"mark_of", bind_mark_of},
-        {NULL, NULL},
+        {"fail", bind_fail},           {"at", bind_at},
+        {"rule", bind_rule},           {"here", bind_here},
+        {"find_rule", bind_find_rule}, {"rule_names", bind_rule_names},
+        {"load", bind_load},           {"is_file", bind_is_file},
+        {"params", bind_params},       {"note", bind_note},
+        {"distance", bind_distance},   {"formatter", bind_formatter},
+        {"hooks", bind_hooks},         {"mark", bind_mark},
+        {"mark_of", bind_mark_of},     {NULL, NULL},
     };
 
     (void)s;

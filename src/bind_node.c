@@ -109,17 +109,22 @@ static void give_back(struct reading *r)
     r->s->flags = r->d.output_flags;
 }
 
+/* NULL when it holds a NUL byte. */
+static const char *plain_text(lua_State *L, int index)
+{
+    size_t len;
+    const char *text = lua_tolstring(L, index, &len);
+
+    return strlen(text) == len ? text : NULL;
+}
+
 /* A number becomes text in scratch memory, because Lua's own is gone when the stack is popped. NULL
  * when it is neither. */
 static const char *scalar(struct reading *r, int index)
 {
-    size_t len;
-
     switch (lua_type(r->L, index)) {
-    case LUA_TSTRING: {
-        const char *text = lua_tolstring(r->L, index, &len);
-        return strlen(text) == len ? text : NULL;
-    }
+    case LUA_TSTRING:
+        return plain_text(r->L, index);
     case LUA_TNUMBER: {
         lua_pushvalue(r->L, index);
         const char *copy = arena_strdup(&r->s->decl_scratch, lua_tostring(r->L, -1));
@@ -207,6 +212,17 @@ static bool read_tool(struct reading *r, int index, enum form form, size_t at)
     return true;
 }
 
+static bool read_text(struct reading *r, const char *text, enum form form, size_t at)
+{
+    if (!text || (!*text && form != FORM_RUN))
+        return false;
+    if (form == FORM_OUTPUTS)
+        push_output(r, text, 0);
+    else
+        strs_push(list_of(r, at), text);
+    return true;
+}
+
 static bool read_item(struct reading *r, int index, enum form form, size_t at, int depth)
 {
     if (lua_type(r->L, index) == LUA_TTABLE) {
@@ -218,14 +234,7 @@ static bool read_item(struct reading *r, int index, enum form form, size_t at, i
             return read_tool(r, index, form, at);
         return read_list(r, index, form, at, depth + 1);
     }
-    const char *text = lua_type(r->L, index) == LUA_TBOOLEAN ? NULL : scalar(r, index);
-    if (!text || (!*text && form != FORM_RUN))
-        return false;
-    if (form == FORM_OUTPUTS)
-        push_output(r, text, 0);
-    else
-        strs_push(list_of(r, at), text);
-    return true;
+    return lua_type(r->L, index) != LUA_TBOOLEAN && read_text(r, scalar(r, index), form, at);
 }
 
 /* Lists may hold lists, as { "a", glob "b*" } does. */
@@ -237,8 +246,9 @@ static bool read_list(struct reading *r, int index, enum form form, size_t at, i
         return false;
     luaL_checkstack(r->L, 6, "lists nested too deeply");
     for (size_t i = 1; i <= n; i++) {
-        lua_rawgeti(r->L, index, (lua_Integer)i);
-        bool fits = read_item(r, lua_gettop(r->L), form, at, depth);
+        bool fits = lua_rawgeti(r->L, index, (lua_Integer)i) == LUA_TSTRING
+                        ? read_text(r, plain_text(r->L, -1), form, at)
+                        : read_item(r, lua_gettop(r->L), form, at, depth);
         lua_pop(r->L, 1);
         if (!fits)
             return false;
@@ -602,6 +612,21 @@ static void place_decl(struct reading *r, struct place *rule)
     }
 }
 
+static void prepare(const struct reading *r)
+{
+    lua_State *L = r->L;
+
+    if (lua_type(L, 1) != LUA_TTABLE)
+        return;
+    lua_pushliteral(L, "facts");
+    if (lua_rawget(L, 1) != LUA_TNIL) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, r->s->prepare_ref);
+        lua_pushvalue(L, 1);
+        lua_call(L, 1, 0);
+    }
+    lua_settop(L, 1);
+}
+
 /* engine.add(table), and node(table) with fewer fields: adds a node and returns its handle. */
 static int bind_add(lua_State *L)
 {
@@ -610,6 +635,7 @@ static int bind_add(lua_State *L)
 
     lua_settop(L, 1);
     r.d.driver = GRAPH_NONE;
+    prepare(&r);
     borrow(&r);
     if (!read_table(&r))
         return complain(&r);

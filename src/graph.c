@@ -58,6 +58,7 @@ static void grow_slots(struct graph_builder *b)
     struct text_slot *old = b->slots;
     uint32_t old_count = b->slot_count;
 
+    b->decl++;
     b->slot_count = old_count ? 2 * old_count : 1024;
     b->slots = xcalloc(b->slot_count, sizeof(*b->slots));
     for (uint32_t i = 0; i < old_count; i++) {
@@ -95,8 +96,9 @@ static struct text_slot *intern(struct graph_builder *b, const char *text)
 }
 
 /* The same few texts come again and again ("cc", "-c", a common header), from the same address:
- * that is a cheaper key than what they say, which is only compared. */
-static uint32_t *recent_of(struct graph_builder *b, const char *text)
+ * that is a cheaper key than what they say. In one declaration it is enough (a command mostly names
+ * its inputs), in another one what they say is compared. */
+static struct recent *recent_of(struct graph_builder *b, const char *text)
 {
     uintptr_t address = (uintptr_t)text;
 
@@ -105,8 +107,11 @@ static uint32_t *recent_of(struct graph_builder *b, const char *text)
 
 static struct text_slot *find_recent(struct graph_builder *b, const char *text)
 {
-    struct text_slot *slot = &b->slots[*recent_of(b, text) & (b->slot_count - 1)];
+    const struct recent *r = recent_of(b, text);
+    struct text_slot *slot = &b->slots[r->slot & (b->slot_count - 1)];
 
+    if (b->reading && r->address == text && r->decl == b->decl)
+        return slot;
     return slot->text && !strcmp(builder_text(b, slot->text), text) ? slot : NULL;
 }
 
@@ -114,10 +119,10 @@ static struct text_slot *intern_again(struct graph_builder *b, const char *text)
 {
     struct text_slot *slot = find_recent(b, text);
 
-    if (slot)
-        return slot;
-    slot = intern(b, text);
-    *recent_of(b, text) = (uint32_t)(slot - b->slots);
+    if (!slot)
+        slot = intern(b, text);
+    if (text != b->path.ptr)
+        *recent_of(b, text) = (struct recent){text, b->decl, (uint32_t)(slot - b->slots)};
     return slot;
 }
 
@@ -462,7 +467,7 @@ static uint32_t undo(struct graph_builder *b, const struct node *n, uint32_t sel
     return GRAPH_NONE;
 }
 
-uint32_t graph_add_node(struct graph_builder *b, const struct node_decl *d, struct err *e)
+static uint32_t add_node(struct graph_builder *b, const struct node_decl *d, struct err *e)
 {
     struct node n = {0};
     uint32_t self = (uint32_t)b->nodes.len;
@@ -476,6 +481,15 @@ uint32_t graph_add_node(struct graph_builder *b, const struct node_decl *d, stru
     n.members = add_members(b, &d->members, self);
     *(struct node *)table_push(&b->nodes) = n;
     return self;
+}
+
+uint32_t graph_add_node(struct graph_builder *b, const struct node_decl *d, struct err *e)
+{
+    b->decl++;
+    b->reading = true;
+    uint32_t id = add_node(b, d, e);
+    b->reading = false;
+    return id;
 }
 
 /* Finds or makes the entry of a named thing; `fresh` tells which. */

@@ -12,6 +12,13 @@ struct text_slot {
     uint32_t artifact;
 };
 
+/* Where a text was met last: at an address that says the same as long as one declaration is read. */
+struct recent {
+    const char *address;
+    uint32_t decl;
+    uint32_t slot;
+};
+
 /* A member that is resolved when everything is declared: ids.at[at] is its place in the node's
  * slice. */
 struct pending_member {
@@ -33,7 +40,9 @@ struct graph_builder {
     struct text_slot *slots;
     uint32_t slot_count; /* a power of two */
     uint32_t texts;
-    uint32_t recent[4096]; /* slots of texts seen last, by their address */
+    struct recent recent[4096]; /* by address */
+    uint32_t decl;              /* which declaration is being read; another one once slots moved */
+    bool reading;
     struct table nodes, artifacts, tools, facts, pools, reads, pending;
     struct ids ids;
     struct strmap tool_ids, fact_ids, pool_ids; /* keys live in `keys` */
@@ -80,8 +89,8 @@ struct graph_header {
 bool graph_point(struct graph *g, void *block, size_t bytes);
 size_t graph_layout_bytes(const struct graph_header *h);
 uint64_t graph_checksum(const void *bytes, size_t len);
-/* Sets magic, layout and both checksums of a block. */
-void graph_seal(void *block);
+/* Sets magic, layout and both checksums; `content` is what follows the header. */
+void graph_seal(struct graph_header *h, const void *content);
 /* True when every index is in range, every text ends and the order is one. */
 bool graph_is_sound(const struct graph *g);
 

@@ -116,26 +116,33 @@ bool graph_point(struct graph *g, void *block, size_t bytes)
     return true;
 }
 
-void graph_seal(void *block)
+void graph_seal(struct graph_header *h, const void *content)
 {
-    struct graph_header *h = block;
-
     memcpy(h->magic, magic, sizeof(magic));
     h->layout = layout_stamp();
-    h->checksum = graph_checksum((char *)block + sizeof(*h), h->total_bytes - sizeof(*h));
+    h->checksum = graph_checksum(content, h->total_bytes - sizeof(*h));
     h->header_checksum = graph_checksum(h, offsetof(struct graph_header, header_checksum));
 }
 
+/* The header is a copy, the arrays behind it are too large for one. */
 int graph_save(const struct graph *g, const char *path, const struct digest *stamp, struct err *e)
 {
-    struct graph_header *copy = xmalloc(g->memory_bytes);
+    const char *content = (const char *)g->memory + sizeof(struct graph_header);
+    struct graph_header h;
+    char *temp;
+    int fd;
 
-    memcpy(copy, g->memory, g->memory_bytes);
-    copy->stamp = *stamp;
-    graph_seal(copy);
-    int r = os_write(path, copy, g->memory_bytes, 0644, e);
-    free(copy);
-    return r;
+    memcpy(&h, g->memory, sizeof(h));
+    h.stamp = *stamp;
+    graph_seal(&h, content);
+    if (os_temp_open(path, 0644, &temp, &fd, e) < 0)
+        return -1;
+    if (os_write_fd(fd, &h, sizeof(h), path, e) < 0 ||
+        os_write_fd(fd, content, g->memory_bytes - sizeof(h), path, e) < 0) {
+        os_temp_drop(temp, fd);
+        return -1;
+    }
+    return os_temp_keep(path, temp, fd, false, e);
 }
 
 static bool header_fits(const struct graph_header *h, const struct digest *stamp)

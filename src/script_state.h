@@ -78,6 +78,7 @@ struct script {
     lua_State *running; /* the thread at work, for where memory gave out */
     struct place memory_at;
     int complain_ref; /* Lua: says what is wrong with a node's table */
+    int prepare_ref;  /* Lua: finds the facts that a node's table names */
     int tool_ref;     /* Lua: name of a command to tool */
     int driver_ref;   /* Lua: runs a driver's function */
     int commands_ref; /* table: name of a command to path, of tools found */

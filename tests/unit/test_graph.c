@@ -665,8 +665,10 @@ static void a_forged_snapshot_loads_only_if_it_is_a_graph(void **state)
             copy[from + rng_below(&rng, file.len - from)] ^= (char)(1 << rng_below(&rng, 8));
         struct graph_header h;
         memcpy(&h, copy, sizeof(h));
-        if (h.total_bytes == file.len)
-            graph_seal(copy);
+        if (h.total_bytes == file.len) {
+            graph_seal(&h, copy + sizeof(h));
+            memcpy(copy, &h, sizeof(h));
+        }
         write_file(snapshot, copy, file.len);
         struct graph *back = graph_load(snapshot, &stamp);
         loaded += back != NULL;

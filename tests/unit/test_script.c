@@ -461,6 +461,9 @@ static void the_environment_is_closed(void **state)
         "getmetatable('').__index = nil",
         "setmetatable({}, { __gc = print })",
         "string.format('%p', {})",
+        "string.format('%%%d %-12p', 1, {})",
+        "string.format({}, 1)",
+        "string.format('%d', {})",
         "_ENV.node = 1",
         "setmetatable(_ENV, {})",
         "local e = engine",
@@ -481,6 +484,7 @@ static void evaluation_is_the_same_every_time(void **state)
         "local t = {}\nfor i = 1, 50 do t['k' .. i * 7919 % 101] = i end\nlocal out = {}\n"
         "for k, v in pairs(t) do out[#out + 1] = k .. '=' .. v end\n"
         "out[#out + 1] = tostring({}) .. tostring(print) .. ('%s'):format({})\n"
+        "out[#out + 1] = ('%s%%p%q%5.1f%s'):format(node { 'out/y', write = '' }, 'q', 2, print)\n"
         "node { 'out/x', write = table.concat(out, ' ') }";
 
     for (int i = 0; i < 5; i++) {
@@ -495,6 +499,7 @@ static void evaluation_is_the_same_every_time(void **state)
             buf_addstr(&first, buf_text(&second));
     }
     assert_non_null(strstr(buf_text(&first), "tablefunctiontable"));
+    assert_non_null(strstr(buf_text(&first), "out/y%p\\\"q\\\"  2.0function"));
     buf_release(&first);
     buf_release(&second);
 }
