@@ -60,8 +60,8 @@ local function unit_tests(project, way)
     })
     declare(("unit/%s/%s"):format(way.name, name), {
       program = program,
-      inputs = name == "script" and glob { "lua/**", "rules/**" } or {},
-      reads = name == "script" and { "lua", "rules" } or {},
+      inputs = name:match "^script" and glob { "lua/**", "rules/**" } or {},
+      reads = name:match "^script" and { "lua", "rules" } or {},
       sandbox = not unconfined[name],
       timeout = 120,
     })
