@@ -81,6 +81,11 @@ static void describe(struct script *s, lua_State *L, const char *text)
     err_at(&s->err, user);
     if (rule.file)
         err_note(&s->err, rule, "it happened here, in a rule");
+    if (!user.file && !rule.file)
+        err_hint(&s->err,
+                 "this is SPAK's own language (%s), which belongs to another version than "
+                 "the program, it seems: after an update, ./bootstrap.sh builds the two together",
+                 s->options.lua_dir);
 }
 
 int script_handler(lua_State *L)

@@ -429,6 +429,19 @@ static void params_are_typed_and_asked_for(void **state)
             "b=true is the default");
 }
 
+/* As after an update of the files without the program. */
+static void a_language_of_another_version_is_told(void **state)
+{
+    struct world *w = *state;
+
+    put(w, "other/main.lua", "local engine = ...\nengine.not_there()\n");
+    w->lua_dir = os_join(&w->arena, w->root, "other");
+    assert_false(evaluates(w, ""));
+    assert_int_equal(w->err.code, ERR_lua_error);
+    assert_non_null(strstr(w->err.hint, "./bootstrap.sh"));
+    assert_non_null(strstr(w->err.hint, w->lua_dir));
+}
+
 /* Cut anywhere, a spakfile is an error or a graph, and never more than that. */
 static void any_text_is_an_error_or_a_graph(void **state)
 {
@@ -473,6 +486,7 @@ int main(void)
         TEST(lua_errors_have_places),
         TEST(graph_errors_have_places),
         TEST(params_are_typed_and_asked_for),
+        TEST(a_language_of_another_version_is_told),
         TEST(any_text_is_an_error_or_a_graph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
