@@ -86,7 +86,7 @@ end
 local function measure(arg, op, kernels, stem)
   local entries, inputs = {}, { op.reference }
   for i, kernel in ipairs(kernels) do
-    entries[i] = spec.entry(kernel, arg.shapes)
+    entries[i] = spec.entry(op, kernel, arg.shapes)
     entries[i].check = not kernel.library and kernel.check or nil
     inputs[#inputs + 1] = kernel.objects or kernel.object
     inputs[#inputs + 1] = kernel.check

@@ -4,8 +4,7 @@ local spec = include(rule_file "lib/spec.lua")
 local function check_kernel(op, shapes, kernel, timeout)
   local stem = ("out/check/%s/%s"):format(op.name, kernel.name)
   local text = spec.make(op, shapes, {
-    kernels = { spec.entry(kernel, shapes) },
-    seed = op.device == "gpu" and 20250101 or nil, timeout_s = timeout,
+    kernels = { spec.entry(op, kernel, shapes) }, timeout_s = timeout,
   })
   node {
     stem .. ".spec.json", name = ("check/%s/%s/spec"):format(op.name, kernel.name), kind = "specification", write = json.pretty(text),
@@ -39,7 +38,7 @@ end
 
 -- More shapes than are ever tried: which of them a candidate meets follows from the candidate, or is drawn when it is timed.
 local function hidden_pool(op, arg)
-  if not arg.hidden or op.device == "gpu" then
+  if not arg.hidden then
     return
   end
   local pick = picker()
@@ -52,9 +51,6 @@ end
 
 -- The study itself is tried before any candidate is: what is wrong on purpose has to fail, and every input has to matter.
 local function admit(op, arg)
-  if op.device == "gpu" then
-    return
-  end
   local stem = "out/admission/" .. op.name
   node {
     stem .. ".spec.json", name = ("admission/%s/spec"):format(op.name), kind = "specification",
@@ -68,8 +64,10 @@ local function admit(op, arg)
   node {
     traced(op.admission), name = "admission/" .. op.name, kind = "admission",
     doc = ("%s: what is wrong on purpose fails its check, and every input matters"):format(op.name),
-    run = { "spak-cpu", "admit", stem .. ".spec.json", "--out", op.admission },
-    inputs = { stem .. ".spec.json", objects }, phase = "outer",
+    run = { spec.runner(op), "admit", stem .. ".spec.json", "--out", op.admission },
+    inputs = { stem .. ".spec.json", objects },
+    phase = op.device == "cpu" and "outer" or nil, -- what needs a device is no planning
+    device = op.device == "gpu",
   }
 end
 

@@ -20,15 +20,24 @@ local function compile_reference(arg)
   return reference
 end
 
--- The reference with one operation left out, each a shared object: what the study's check has to notice.
+-- The reference with one operation left out, each an object of its own: what the study's check has to notice.
 local function compile_wrong(arg)
   local list = {}
-  for i, name in ipairs(arg.device == "cpu" and arg.without or {}) do
-    local object = ("out/kernel/%s/without/%s.so"):format(arg.name, name)
-    cc {
-      object, kind = "shared", sources = arg.reference, headers = { path.dir(arg.reference) }, flags = { "-O2" }, defines = { "WITHOUT=" .. name },
-      libs = { "m" },
-    }
+  for i, name in ipairs(arg.without) do
+    local stem = ("out/kernel/%s/without/%s"):format(arg.name, name)
+    local object = stem .. (arg.device == "gpu" and ".cubin" or ".so")
+    if arg.device == "gpu" then
+      local set = { without = name }
+      for key, value in pairs(arg.set) do
+        set[key] = value
+      end
+      cubin { object, source = arg.reference, headers = { "kernels/device" }, set = set }
+    else
+      cc {
+        object, kind = "shared", sources = arg.reference, headers = { path.dir(arg.reference) }, flags = { "-O2" }, defines = { "WITHOUT=" .. name },
+        libs = { "m" },
+      }
+    end
     list[i] = { name = "without " .. name, object = object, threads = 1 }
   end
   return list

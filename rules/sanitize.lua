@@ -9,7 +9,8 @@ local sanitizer = tool {
 
 local function watched(op, kernel, how, arg)
   local stem = ("out/sanitize/%s/%s.%s"):format(op.name, kernel.name, how)
-  local text = spec.make(op, arg.shapes, { kernels = { spec.entry(kernel, arg.shapes) }, seed = 20250101, timeout_s = arg.timeout })
+  local few = spec.plain(op)
+  local text = spec.make(few, arg.shapes, { kernels = { spec.entry(few, kernel, arg.shapes) }, timeout_s = arg.timeout })
   node { stem .. ".spec.json", kind = "specification", write = json.pretty(text) }
   local runner, variables, folders = tool(spec.runner(op)), spec.surroundings(op)
   return node {

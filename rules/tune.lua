@@ -72,7 +72,7 @@ local function ready(try, ask, numbers)
     local kernel, c = contender(try, number)
     local stem = ("%s/%s.check"):format(try.stem, c.name)
     local text = spec.make(try.op, try.arg.check, {
-      kernels = { spec.entry(kernel, try.arg.check) }, seed = try.op.device == "gpu" and 20250101 or nil, timeout_s = try.arg.timeout,
+      kernels = { spec.entry(try.op, kernel, try.arg.check) }, timeout_s = try.arg.timeout,
     })
     c.check = stem .. ".json"
     checking[i] = runs_on_device(try, {
@@ -99,7 +99,7 @@ local function measure(try, ask, numbers, blocks)
   end
   for i, number in ipairs(order) do
     local kernel, c = contender(try, number)
-    kernels[i] = spec.entry(kernel, try.arg.shapes)
+    kernels[i] = spec.entry(try.op, kernel, try.arg.shapes)
     kernels[i].check = c.check
     inputs[#inputs + 1] = c.object
     inputs[#inputs + 1] = c.check

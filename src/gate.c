@@ -17,6 +17,7 @@ static const struct {
 } provers[] = {
     {"invariant", "spak-prove", NULL},
     {"admission", "spak-cpu", "admit"},
+    {"admission", "spak-gpu", "admit"},
 };
 
 /* The last part of a path or name: "out/bin/spak-prove" is "spak-prove". */
@@ -45,8 +46,9 @@ bool gate_is_prover(const struct graph *g, uint32_t node)
 {
     const struct node *n = &g->nodes[node];
     for (size_t i = 0; i < ARRAY_LEN(provers); i++)
-        if (n->action == NODE_COMMAND && !strcmp(graph_text(g, n->kind), provers[i].kind))
-            return is_called_so(g, n, i);
+        if (n->action == NODE_COMMAND && !strcmp(graph_text(g, n->kind), provers[i].kind) &&
+            is_called_so(g, n, i))
+            return true;
     return false;
 }
 
@@ -339,7 +341,8 @@ static int check_runner(struct gate *gate, const struct graph *g, uint32_t node,
 static int check_study(const struct graph *g, uint32_t node, struct err *e)
 {
     const struct node *n = &g->nodes[node];
-    if (n->argv.len < 2 || strcmp(last_part(slice_text(g, n->argv, 0)), "spak-cpu") != 0)
+    const char *program = n->argv.len ? last_part(slice_text(g, n->argv, 0)) : "";
+    if (strcmp(program, "spak-cpu") != 0 && strcmp(program, "spak-gpu") != 0)
         return 0;
     for (uint32_t i = 0; i < n->proofs.len; i++) {
         uint32_t producer = g->artifacts[slice_id(g, n->proofs, i)].producer;

@@ -319,6 +319,8 @@ static const char *other_candidate(struct record *r, const char *op, const char 
         const char *name = text_of(r, word[1]);
         const struct made *m =
             find_made(r, arena_printf(r->arena, "out/kernel/%s/%s.so", op, name));
+        if (!m)
+            m = find_made(r, arena_printf(r->arena, "out/kernel/%s/%s.cubin", op, name));
         struct digest digest;
         if (m &&
             (!digest_from_hex(text_of(r, word[2]), &digest) || !digest_equal(&digest, &m->digest)))

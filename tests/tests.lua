@@ -39,7 +39,8 @@ local unconfined = { sandbox = true, sandbox_refusals = true, os_proc = true, tr
   repro = true, reproduce_run = true, reproduce_measure = true, bit_identity = true, hostile_trace = true }
 
 -- What a test of a part of a runner brings, where that is not the runner's whole.
-local parts = { study = { "src/runner/study.c" }, gpu_plan = { "src/runner/gpu/plan.c", "src/runner/study.c" } }
+local study = glob "src/runner/study*.c"
+local parts = { study = study, gpu_plan = flatten({ "src/runner/gpu/plan.c" }, study) }
 
 -- One program a module: tests/unit/test_<module>.c against the library; those of a runner bring its sources.
 local function unit_tests(project, way)

@@ -55,15 +55,31 @@ function spec.runner(op)
   return op.device == "gpu" and "spak-gpu" or "spak-cpu"
 end
 
--- What the runner has to know of a kernel: its object, and on a GPU how it is launched on each shape (false: not at all).
-function spec.entry(kernel, shapes)
+local function launches(kernel, shapes)
+  local out = {}
+  for i, shape in ipairs(shapes) do
+    out[i] = kernel.launch(shape, kernel.set) or false
+  end
+  return out
+end
+
+-- What the runner has to know of a kernel: its object, and on a GPU how it is launched on each shape (false: not at all), hidden ones too.
+function spec.entry(op, kernel, shapes)
   local out = { name = kernel.name, object = kernel.object, threads = kernel.threads, library = kernel.library_name }
   if kernel.launch then
-    out.entry, out.launch = kernel.entry, {}
-    for i, shape in ipairs(shapes) do
-      out.launch[i] = kernel.launch(shape, kernel.set) or false
-    end
+    out.entry, out.launch = kernel.entry, launches(kernel, shapes)
+    out.hidden_launch = op.hidden and launches(kernel, op.hidden)
   end
+  return out
+end
+
+-- The op without its hidden shapes: for who watches a few launches and judges nothing.
+function spec.plain(op)
+  local out = {}
+  for key, value in pairs(op) do
+    out[key] = value
+  end
+  out.hidden = nil
   return out
 end
 

@@ -94,9 +94,8 @@ struct cpu_call {
 };
 /* What is done to a reference that is launched like a candidate, for an admission: nothing. */
 #define CPU_AS_IT_IS "as it is"
-/* How the runner spoils a launch: none of these may pass a check. NULL-terminated. */
-const char *const *cpu_tricks(void);
-/* A launch, spoiled so ("": a candidate's own); 0 or what the candidate returned. */
+/* A launch, spoiled by one of the tricks ("": a candidate's own); 0 or what the candidate returned.
+ */
 int cpu_trick(const char *trick, const struct cpu_call *call);
 
 /* The multiply-add rate of this machine on `threads` cores, in GFLOP/s, as it is just now. */

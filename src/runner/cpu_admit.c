@@ -9,9 +9,7 @@
 
 struct admission {
     struct cpu_checker checker;
-    json_t *tries;
-    size_t wrong, caught; /* tries that had to fail, and those that did */
-    bool honest;          /* the reference passed its own check */
+    struct study_admission study;
 };
 
 static int try_one(struct admission *a, const struct study_kernel *kernel, const char *name,
@@ -23,19 +21,7 @@ static int try_one(struct admission *a, const struct study_kernel *kernel, const
         json_decref(faults);
         return -1;
     }
-    bool passed = json_array_size(faults) == 0;
-    if (honest)
-        a->honest = passed;
-    a->wrong += !honest;
-    a->caught += !honest && !passed;
-    json_t *first = passed ? json_null() : json_incref(json_array_get(faults, 0));
-    json_array_append_new(a->tries, json_pack("{s:s, s:s, s:s, s:o}", "name", name, "expected",
-                                              honest ? "PASS" : "FAIL", "got",
-                                              passed ? "PASS" : "FAIL", "fault", first));
-    if (passed != honest)
-        fprintf(stderr, "%s %s\n", name,
-                honest ? "fails: the reference does not agree with itself" : "passes the check");
-    json_decref(faults);
+    study_admission_try(&a->study, name, honest, faults);
     return 0;
 }
 
@@ -48,7 +34,7 @@ static int try_all(struct admission *a, struct err *e)
         .name = "reference", .object = spec->reference, .threads = 1, .trick = CPU_AS_IT_IS};
     if (try_one(a, &honest, honest.name, true, e) < 0)
         return -1;
-    for (const char *const *trick = cpu_tricks(); *trick; trick++) {
+    for (const char *const *trick = study_tricks(); *trick; trick++) {
         struct study_kernel spoiled = honest;
         spoiled.trick = *trick;
         if (try_one(a, &spoiled, *trick, false, e) < 0)
@@ -77,11 +63,14 @@ static void look(struct admission *a, const struct study_shape *shape, const str
                             &p->scale);
 }
 
+/* Whether the check would notice that one answer stands in place of the other. */
 static bool moved(const struct study *spec, const struct probe *before, const struct probe *after)
 {
+    double allowed;
     if (!isfinite(before->value) || !isfinite(after->value))
         return false;
-    return fabs(before->value - after->value) > spec->bound * (before->scale + after->scale);
+    return !study_accepts(DTYPE_F32, false, spec->bound, after->value, before->value,
+                          before->scale + after->scale, &allowed);
 }
 
 static void refill(const struct study *spec, const struct study_shape *shape, size_t input,
@@ -122,58 +111,39 @@ static int influence(struct admission *a, const struct study_shape *shape, size_
     return 0;
 }
 
-static int try_inputs(struct admission *a, json_t *inputs, bool *all, struct err *e)
+static int try_inputs(struct admission *a, struct err *e)
 {
     const struct study *spec = a->checker.spec;
-    *all = true;
     for (size_t i = 0; i < spec->input_count; i++) {
         bool found = false;
         for (size_t k = 0; k < spec->shape_count && !found; k++)
             if (influence(a, &spec->shapes[k], i, &found, e) < 0)
                 return -1;
-        if (!found)
-            fprintf(stderr, "input %s changes no output on any shape\n", spec->buffer[i]);
-        *all = *all && found;
-        json_object_set_new(inputs, spec->buffer[i], json_boolean(found));
+        study_admission_input(&a->study, i, found);
     }
     return 0;
-}
-
-/* The same cases in every run: they follow from the reference. */
-static int seed(struct admission *a, struct err *e)
-{
-    struct study_kernel reference = {.name = "reference", .object = a->checker.spec->reference};
-    struct buf commitment = {0};
-    int rc = study_commit(&reference, &commitment, e);
-    a->checker.rng.state = study_draw("", buf_text(&commitment));
-    buf_release(&commitment);
-    return rc;
 }
 
 int cpu_admit(const struct study *spec, const char *self, json_t **result, bool *passed,
               struct err *e)
 {
-    struct admission a = {.checker = {.spec = spec, .self = self}, .tries = json_array()};
-    json_t *inputs = json_object();
-    bool all = false;
-    int rc = seed(&a, e);
+    struct admission a = {.checker = {.spec = spec, .self = self}};
+    const struct study_kernel reference = {
+        .name = "reference", .objects = &spec->reference, .object_count = 1};
+    study_admission_open(spec, &a.study);
+    /* The same cases in every run: they follow from the reference. */
+    int rc = study_seed_from(&reference, &a.checker.rng, e);
     if (rc == 0)
         rc = cpu_reference_open(spec->reference, &a.checker.reference, e);
     if (rc == 0)
         rc = try_all(&a, e);
     if (rc == 0)
-        rc = try_inputs(&a, inputs, &all, e);
-    *passed = rc == 0 && all && a.honest && a.caught == a.wrong;
-    if (rc == 0) {
-        fprintf(stderr, "%s: %s, %zu of %zu wrong candidates caught\n", spec->op,
-                *passed ? "admitted" : "refused", a.caught, a.wrong);
-        *result =
-            json_pack("{s:s, s:s, s:s, s:I, s:I, s:O, s:O}", "name", spec->op, "op", spec->op,
-                      "status", *passed ? "admitted" : "refused", "caught", (json_int_t)a.caught,
-                      "wrong", (json_int_t)a.wrong, "tries", a.tries, "inputs", inputs);
-    }
-    json_decref(inputs);
-    json_decref(a.tries);
+        rc = try_inputs(&a, e);
+    json_t *said = study_admission_close(&a.study, passed);
+    if (rc == 0)
+        *result = said;
+    else
+        json_decref(said);
     cpu_reference_close(&a.checker.reference);
     return rc;
 }

@@ -28,8 +28,7 @@ struct bench {
     struct rng rng;
     double peak_gflops[2]; /* one thread, all threads that any kernel uses */
     int threads;
-    char nonce[STUDY_NONCE_DIGITS + 1];
-    struct buf commitment;
+    struct study_lot lot;
     struct arena arena;
     struct contender *contenders;
     size_t count;
@@ -166,21 +165,6 @@ static int bench_shape(struct bench *b, const struct study_shape *shape, json_t 
     return rc;
 }
 
-/* The candidates first, then the randomness: nobody can have made one for the other. The engine
- * says which lease this is. */
-static int draw(struct bench *b, struct err *e)
-{
-    const char *lease = getenv("SPAK_LEASE");
-    buf_addf(&b->commitment, "lease %s\n", lease ? lease : "none");
-    for (size_t i = 0; i < b->spec->kernel_count; i++)
-        if (study_commit(&b->spec->kernels[i], &b->commitment, e) < 0)
-            return -1;
-    if (study_nonce(b->nonce, e) < 0)
-        return -1;
-    b->rng.state = study_draw(b->nonce, buf_text(&b->commitment));
-    return 0;
-}
-
 /* Who was right on the declared shapes alone is not timed at all. */
 static int try_hidden(struct bench *b, struct err *e)
 {
@@ -202,20 +186,15 @@ static int try_hidden(struct bench *b, struct err *e)
     return 0;
 }
 
-static json_t *draw_json(const struct bench *b, json_int_t seed)
-{
-    return json_pack("{s:s, s:s, s:I}", "commitment", buf_text(&b->commitment), "nonce", b->nonce,
-                     "seed", seed);
-}
-
 int cpu_bench(const struct study *spec, const char *self, json_t **result, struct err *e)
 {
     struct bench b = {.spec = spec, .self = self, .threads = 1};
     json_t *shapes = json_array();
     int rc = -1;
-    if (draw(&b, e) < 0 || cpu_reference_open(spec->reference, &b.reference, e) < 0)
+    if (study_lot_draw(spec, &b.lot, e) < 0 ||
+        cpu_reference_open(spec->reference, &b.reference, e) < 0)
         goto out;
-    json_int_t seed = (json_int_t)b.rng.state;
+    b.rng.state = b.lot.seed;
     for (size_t i = 0; i < spec->kernel_count; i++)
         if (spec->kernels[i].threads > b.threads)
             b.threads = spec->kernels[i].threads;
@@ -228,14 +207,14 @@ int cpu_bench(const struct study *spec, const char *self, json_t **result, struc
         if (bench_shape(&b, &spec->shapes[i], shapes, e) < 0)
             goto out;
     *result = json_pack("{s:s, s:o, s:s?, s:i, s:f, s:f, s:O}", "op", spec->op, "draw",
-                        draw_json(&b, seed), "control", spec->control, "threads", b.threads,
+                        study_lot_json(&b.lot), "control", spec->control, "threads", b.threads,
                         "peak_gflops_1", b.peak_gflops[0], "peak_gflops_n", b.peak_gflops[1],
                         "shapes", shapes);
     rc = 0;
 out:
     json_decref(shapes);
     cpu_reference_close(&b.reference);
-    buf_release(&b.commitment);
+    buf_release(&b.lot.commitment);
     arena_release(&b.arena);
     return rc;
 }

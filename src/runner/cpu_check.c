@@ -1,7 +1,6 @@
 #include "cpu.h"
 
 #include <dlfcn.h>
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,9 +55,8 @@ static bool judge_element(const struct study *spec, const struct study_shape *sh
     if (reference->at(shape->dim, m->buf, (int)(buffer - spec->input_count), (int64_t)index, &want,
                       &scale) != 0)
         return true;
-    /* What lies below fp32's normal numbers may come out as 0. */
-    double allowed = exact || scale == 0 ? 0 : spec->bound * scale + (double)FLT_MIN;
-    bool same = exact || isinf(want) ? got == (double)(float)want : fabs(got - want) <= allowed;
+    double allowed;
+    bool same = study_accepts(DTYPE_F32, exact, spec->bound, got, want, scale, &allowed);
     if (allowed > 0 && isfinite(want) && fabs(got - want) / allowed > *worst)
         *worst = fabs(got - want) / allowed;
     if (!same)
@@ -133,46 +131,20 @@ static int check_shape(struct cpu_checker *c, const struct study_shape *shape,
     return rc;
 }
 
-static int try_shapes(struct cpu_checker *c, const struct study_kernel *kernel,
-                      const struct study_shape *shapes, size_t count, bool first, json_t *faults,
-                      double *worst, struct err *e)
-{
-    for (size_t i = 0; i < count && !(first && json_array_size(faults)); i++)
-        if (check_shape(c, &shapes[i], kernel, faults, worst, e) < 0)
-            return -1;
-    return 0;
-}
-
 int cpu_try(struct cpu_checker *c, const struct study_kernel *kernel, bool first, json_t *faults,
             double *worst, struct err *e)
 {
-    struct study_shape *hidden = xcalloc(c->spec->hidden_drawn + 1, sizeof *hidden);
-    size_t drawn = study_draw_hidden(c->spec, &c->rng, hidden);
-    int rc = try_shapes(c, kernel, c->spec->shapes, c->spec->shape_count, first, faults, worst, e);
-    if (rc == 0)
-        rc = try_shapes(c, kernel, hidden, drawn, first, faults, worst, e);
+    const struct study *spec = c->spec;
+    size_t *hidden = xcalloc(spec->hidden_drawn + 1, sizeof *hidden);
+    size_t drawn = study_draw_hidden(spec, NULL, &c->rng, hidden);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < spec->shape_count + drawn; i++) {
+        const struct study_shape *shape =
+            i < spec->shape_count ? &spec->shapes[i] : &spec->hidden[hidden[i - spec->shape_count]];
+        if (!(first && json_array_size(faults)))
+            rc = check_shape(c, shape, kernel, faults, worst, e);
+    }
     free(hidden);
-    return rc;
-}
-
-static int object_json(const struct study_kernel *kernel, json_t **out, struct err *e)
-{
-    struct digest digest;
-    char hex[DIGEST_HEX_LEN + 1];
-    if (hash_file(kernel->object, &digest, e) < 0)
-        return -1;
-    digest_hex(&digest, hex);
-    *out = json_string(hex);
-    return 0;
-}
-
-/* The inputs follow from the candidate: who changes a byte of it meets others. */
-static int seed_from(struct cpu_checker *c, const struct study_kernel *kernel, struct err *e)
-{
-    struct buf commitment = {0};
-    int rc = study_commit(kernel, &commitment, e);
-    c->rng.state = study_draw("", buf_text(&commitment));
-    buf_release(&commitment);
     return rc;
 }
 
@@ -180,9 +152,12 @@ static int check_kernel(struct cpu_checker *c, const struct study_kernel *kernel
                         bool *passed, struct err *e)
 {
     json_t *faults = json_array();
+    struct buf objects = {0};
     double worst = 0;
-    if (seed_from(c, kernel, e) < 0 || cpu_try(c, kernel, false, faults, &worst, e) < 0) {
+    if (study_seed_from(kernel, &c->rng, e) < 0 || study_objects(kernel, &objects, e) < 0 ||
+        cpu_try(c, kernel, false, faults, &worst, e) < 0) {
         json_decref(faults);
+        buf_release(&objects);
         return -1;
     }
     bool pass = json_array_size(faults) == 0;
@@ -190,11 +165,9 @@ static int check_kernel(struct cpu_checker *c, const struct study_kernel *kernel
     /* How near the bound it came depends on the vector unit of this machine, so it goes to the log
      * and not into the result. */
     study_say(kernel->name, faults, worst, c->spec->shape_count + c->spec->hidden_drawn);
-    json_t *entry = study_kernel_json(c->spec, faults), *object;
-    json_object_set_new(result, kernel->name, entry);
-    if (object_json(kernel, &object, e) < 0)
-        return -1;
-    json_object_set_new(entry, "object", object);
+    json_object_set_new(result, kernel->name,
+                        study_kernel_json(c->spec, buf_text(&objects), faults));
+    buf_release(&objects);
     return 0;
 }
 

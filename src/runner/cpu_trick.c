@@ -3,13 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const tricks[] = {"nothing", "zeros", "constant", "copy", "half", "stale", NULL};
-
-const char *const *cpu_tricks(void)
-{
-    return tricks;
-}
-
 static void fill(float *at, size_t elements, float value)
 {
     for (size_t i = 0; i < elements; i++)

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 static const char *const status_names[] = {
     [STUDY_PASS] = "PASS",
@@ -136,40 +135,70 @@ static int read_extents(const json_t *value, const char *path, struct study *stu
     return 0;
 }
 
-static int read_shape_list(const json_t *shapes, const char *path, struct arena *arena,
-                           struct study *out, struct study_shape **list, size_t *count,
-                           struct err *e)
+static int read_shape(const json_t *value, const char *path, struct arena *arena,
+                      struct study *study, struct study_shape *shape, struct err *e)
 {
-    *count = json_array_size(shapes);
-    *list = arena_alloc(arena, (*count + 1) * sizeof **list);
-    for (size_t i = 0; i < *count; i++) {
-        const json_t *value = json_array_get(shapes, i);
-        struct study_shape *shape = &(*list)[i];
-        if (read_extents(value, path, out, shape, e) < 0)
-            return -1;
-        shape->name = arena_strdup(arena, json_text(value, "name", "shape"));
-        shape->flops = json_num(value, "flops", 0);
-        shape->bytes = json_num(value, "bytes", 0);
-        shape->exact = json_is_true(json_object_get(value, "exact"));
-        const json_t *without = json_object_get(value, "without");
-        for (size_t k = 0; k < json_array_size(without); k++)
-            strs_push(&shape->without,
-                      arena_strdup(arena, json_string_value(json_array_get(without, k))));
-    }
+    if (read_extents(value, path, study, shape, e) < 0)
+        return -1;
+    shape->name = arena_strdup(arena, json_text(value, "name", "shape"));
+    shape->flops = json_num(value, "flops", 0);
+    shape->bytes = json_num(value, "bytes", 0);
+    shape->exact = json_is_true(json_object_get(value, "exact"));
+    const json_t *without = json_object_get(value, "without");
+    for (size_t i = 0; i < json_array_size(without); i++)
+        strs_push(&shape->without,
+                  arena_strdup(arena, json_string_value(json_array_get(without, i))));
     return 0;
 }
 
 static int read_shapes(const json_t *root, const char *path, struct arena *arena, struct study *out,
                        struct err *e)
 {
-    if (json_array_size(json_object_get(root, "shapes")) == 0)
-        return study_bad(e, path, "`shapes` is empty");
+    const json_t *shapes = json_object_get(root, "shapes"),
+                 *hidden = json_object_get(root, "hidden");
+    out->shape_count = json_array_size(shapes);
+    out->hidden_count = json_array_size(hidden);
     out->hidden_drawn = (size_t)json_int(root, "hidden_drawn", 0);
-    if (read_shape_list(json_object_get(root, "shapes"), path, arena, out, &out->shapes,
-                        &out->shape_count, e) < 0)
-        return -1;
-    return read_shape_list(json_object_get(root, "hidden"), path, arena, out, &out->hidden,
-                           &out->hidden_count, e);
+    if (out->shape_count == 0)
+        return study_bad(e, path, "`shapes` is empty");
+    size_t count = out->shape_count + out->hidden_count;
+    out->shapes = arena_alloc(arena, count * sizeof *out->shapes);
+    out->hidden = out->shapes + out->shape_count;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = i < out->shape_count ? json_array_get(shapes, i)
+                                                   : json_array_get(hidden, i - out->shape_count);
+        if (read_shape(value, path, arena, out, &out->shapes[i], e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static size_t add_object(struct arena *arena, const char **list, size_t count, const char *object)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i], object) == 0)
+            return count;
+    list[count] = arena_strdup(arena, object);
+    return count + 1;
+}
+
+/* A launch may have an object of its own. */
+static void read_objects(const json_t *value, struct arena *arena, struct study_kernel *kernel)
+{
+    const json_t *launches[] = {json_object_get(value, "launch"),
+                                json_object_get(value, "hidden_launch")};
+    size_t most = 1 + json_array_size(launches[0]) + json_array_size(launches[1]), count = 0;
+    const char **list = arena_alloc(arena, most * sizeof *list);
+    if (*kernel->object)
+        list[count++] = kernel->object;
+    for (size_t k = 0; k < ARRAY_LEN(launches); k++)
+        for (size_t i = 0; i < json_array_size(launches[k]); i++) {
+            const char *object = json_text(json_array_get(launches[k], i), "object", NULL);
+            if (object)
+                count = add_object(arena, list, count, object);
+        }
+    kernel->objects = list;
+    kernel->object_count = count;
 }
 
 static int read_kernels(const json_t *root, const char *path, struct arena *arena,
@@ -189,6 +218,7 @@ static int read_kernels(const json_t *root, const char *path, struct arena *aren
             .check = check ? arena_strdup(arena, check) : NULL,
             .threads = (int)json_int(k, "threads", 1),
         };
+        read_objects(k, arena, &out->kernels[i]);
         if (out->kernels[i].threads < 1 || out->kernels[i].threads > 4096)
             return study_bad(e, path, "`threads` must lie between 1 and 4096");
     }
@@ -211,7 +241,6 @@ int study_read(const json_t *root, const char *path, struct arena *arena, struct
     out->timeout_s = json_num(root, "timeout_s", 60);
     out->min_blocks = (size_t)json_int(root, "min_blocks", 7);
     out->max_blocks = (size_t)json_int(root, "max_blocks", 60);
-    out->seed = (uint64_t)json_int(root, "seed", 0);
     return 0;
 }
 
@@ -236,16 +265,13 @@ int study_open(const char *path, struct arena *arena, struct study *out, json_t 
 /* Another object than the one that was checked would be another kernel. */
 static bool is_checked(const struct study_kernel *kernel, const json_t *entry)
 {
-    const char *object = json_text(entry, "object", NULL);
-    struct digest now;
-    char hex[DIGEST_HEX_LEN + 1] = "";
+    const char *checked = json_text(entry, "object", "none");
+    struct buf now = {0};
     struct err e = {0};
-    if (!object)
-        return true;
-    if (hash_file(kernel->object, &now, &e) == 0)
-        digest_hex(&now, hex);
+    bool same = study_objects(kernel, &now, &e) == 0 && !strcmp(buf_text(&now), checked);
     err_release(&e);
-    return strcmp(hex, object) == 0;
+    buf_release(&now);
+    return same;
 }
 
 enum study_status study_admit(const struct study_shape *shape, const struct study_kernel *kernel)
@@ -269,68 +295,6 @@ enum study_status study_admit(const struct study_shape *shape, const struct stud
     buf_release(&text);
     err_release(&e);
     return status;
-}
-
-void study_shuffle(struct rng *rng, size_t *order, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        order[i] = i;
-    for (size_t i = count; i > 1; i--) {
-        size_t k = (size_t)rng_below(rng, i), held = order[i - 1];
-        order[i - 1] = order[k];
-        order[k] = held;
-    }
-}
-
-size_t study_draw_hidden(const struct study *study, struct rng *rng, struct study_shape *out)
-{
-    size_t count =
-        study->hidden_drawn < study->hidden_count ? study->hidden_drawn : study->hidden_count;
-    size_t *order = xcalloc(study->hidden_count + 1, sizeof *order);
-    study_shuffle(rng, order, study->hidden_count);
-    for (size_t i = 0; i < count; i++)
-        out[i] = study->hidden[order[i]];
-    free(order);
-    return count;
-}
-
-int study_nonce(char out[STUDY_NONCE_DIGITS + 1], struct err *e)
-{
-    struct digest fresh;
-    if (getrandom(fresh.bytes, sizeof fresh.bytes, 0) != (ssize_t)sizeof fresh.bytes)
-        return err_errno(e, ERR_os, "drawing a nonce");
-    digest_hex(&fresh, out);
-    return 0;
-}
-
-uint64_t study_draw(const char *nonce, const char *commitment)
-{
-    struct digest digest;
-    uint64_t seed = 0;
-    hash_keyed(nonce, commitment, strlen(commitment), &digest);
-    for (size_t i = 0; i < sizeof seed; i++)
-        seed = seed << 8 | digest.bytes[i];
-    return seed >> 11; /* what a double, and so a number in JSON, holds */
-}
-
-int study_commit(const struct study_kernel *kernel, struct buf *commitment, struct err *e)
-{
-    struct digest digest;
-    char hex[DIGEST_HEX_LEN + 1];
-    if (hash_file(kernel->object, &digest, e) < 0)
-        return -1;
-    digest_hex(&digest, hex);
-    buf_addf(commitment, "candidate %s %s\n", kernel->name, hex);
-    return 0;
-}
-
-int study_seed(const struct study *study, struct rng *rng, struct err *e)
-{
-    rng->state = study->seed;
-    if (!study->seed && getrandom(&rng->state, sizeof rng->state, 0) != sizeof rng->state)
-        return err_errno(e, ERR_os, "drawing a seed");
-    rng->state >>= 11; /* a whole number that JSON keeps */
-    return 0;
 }
 
 size_t study_blocks(const struct study *study, double block_ns)
@@ -360,11 +324,12 @@ json_t *study_fault_json(const struct study_shape *shape, enum study_fill fill,
     return j;
 }
 
-json_t *study_kernel_json(const struct study *study, json_t *faults)
+json_t *study_kernel_json(const struct study *study, const char *objects, json_t *faults)
 {
-    return json_pack("{s:s, s:i, s:i, s:o}", "status",
+    return json_pack("{s:s, s:i, s:i, s:o, s:s}", "status",
                      json_array_size(faults) == 0 ? "PASS" : "REJECTED", "shapes",
-                     (int)study->shape_count, "fills", FILL_COUNT, "faults", faults);
+                     (int)study->shape_count, "fills", FILL_COUNT, "faults", faults, "object",
+                     objects);
 }
 
 void study_say(const char *name, const json_t *faults, double worst, size_t shapes)

@@ -56,7 +56,9 @@ struct study_shape {
 };
 struct study_kernel {
     const char *name;
-    const char *object;
+    const char *object;         /* "": a library's */
+    const char *const *objects; /* of all its launches, each once, `object` first */
+    size_t object_count;
     const char *check; /* path of its check result, NULL: none needed (a baseline) */
     int threads;
     const char *trick; /* how the runner itself spoils what the object computes, NULL: not at all */
@@ -70,7 +72,8 @@ struct study {
     size_t input_count; /* inputs come first */
     struct study_shape *shapes;
     size_t shape_count;
-    struct study_shape *hidden; /* a pool: which of them are tried is drawn, not declared */
+    struct study_shape *hidden; /* a pool: which of them are tried is drawn, not declared; they
+                                   follow the shapes, so that one index names either */
     size_t hidden_count;
     size_t hidden_drawn;
     struct study_kernel *kernels;
@@ -81,7 +84,6 @@ struct study {
     double budget_s;     /* for each shape */
     size_t min_blocks, max_blocks;
     double timeout_s; /* for each launch */
-    uint64_t seed;
 };
 /* Reads a whole document; strings live in the arena. With `root` the parsed document stays, for
  * what a runner adds to it, and the caller releases it. */
@@ -96,7 +98,7 @@ int study_bad(struct err *e, const char *path, const char *fmt, ...) PRINTF_LIKE
 size_t study_buffer(const struct study *study, const char *name);
 
 /* Whether a kernel may be timed on a shape: STUDY_PASS, or why not. What is timed is what was
- * checked, byte for byte, where the check says what that was (`object`). */
+ * checked, byte for byte. */
 enum study_status study_admit(const struct study_shape *shape, const struct study_kernel *kernel);
 
 /* 0 to count - 1 in random order. */
@@ -111,14 +113,26 @@ void study_shuffle(struct rng *rng, size_t *order, size_t count);
 int study_nonce(char out[STUDY_NONCE_DIGITS + 1], struct err *e);
 /* A whole number that JSON keeps; `nonce` may be "". */
 uint64_t study_draw(const char *nonce, const char *commitment);
-/* Appends the line of a kernel to a commitment: its name and what its object is. */
+/* What the objects of a kernel are, a word each: what a check records, and a commitment names. */
+int study_objects(const struct study_kernel *kernel, struct buf *out, struct err *e);
+/* Appends the line of a kernel to a commitment: its name and what its objects are. */
 int study_commit(const struct study_kernel *kernel, struct buf *commitment, struct err *e);
+/* The inputs of a check follow from the candidate: who changes a byte of it meets others. */
+int study_seed_from(const struct study_kernel *kernel, struct rng *rng, struct err *e);
 
-/* The study's own seed or, where it names none, one drawn now: after the candidates are fixed. */
-int study_seed(const struct study *study, struct rng *rng, struct err *e);
-/* `count` shapes of the hidden pool, drawn without return; fewer when there are fewer. Returns how
- * many; `out` has room for `hidden_drawn`. */
-size_t study_draw_hidden(const struct study *study, struct rng *rng, struct study_shape *out);
+/* The draw of a measurement. Released by its owner. */
+struct study_lot {
+    char nonce[STUDY_NONCE_DIGITS + 1];
+    struct buf commitment;
+    uint64_t seed;
+};
+/* The candidates first, then the randomness: nobody can have made one for the other. */
+int study_lot_draw(const struct study *study, struct study_lot *out, struct err *e);
+json_t *study_lot_json(const struct study_lot *lot);
+
+/* Shapes of the hidden pool, `hidden_drawn` of them or as many as there are, drawn without return
+ * from those that are `able` (NULL: all). Returns how many; `out` gets their places in the pool. */
+size_t study_draw_hidden(const struct study *study, const bool *able, struct rng *rng, size_t *out);
 /* How many blocks fit the budget when one takes `block_ns`. */
 size_t study_blocks(const struct study *study, double block_ns);
 
@@ -129,14 +143,21 @@ struct study_fault {
     size_t index;
     double got, want, allowed;
 };
+/* Whether `got` will do where the reference says `want`; *allowed gets the difference that would.
+ * Rounding is measured against the reference's own `scale`: where that is 0, or the study says
+ * `exact`, the answer is the nearest number of its type and nothing else. */
+bool study_accepts(enum study_dtype dtype, bool exact, double bound, double got, double want,
+                   double scale, double *allowed);
+/* The nearest number of a type. */
+double study_round(enum study_dtype dtype, double value);
 /* A fault as a check records it. */
 json_t *study_fault_json(const struct study_shape *shape, enum study_fill fill,
                          const struct study_fault *fault);
 /* Says on stderr what came of a kernel's check: how near the bound it came, or its first fault. */
 void study_say(const char *name, const json_t *faults, double worst, size_t shapes);
-/* A kernel's entry in the result of a check, and the whole result; both take their last argument.
- */
-json_t *study_kernel_json(const struct study *study, json_t *faults);
+/* A kernel's entry in the result of a check, with what its objects were, and the whole result; both
+ * take their last argument. */
+json_t *study_kernel_json(const struct study *study, const char *objects, json_t *faults);
 json_t *study_check_json(const struct study *study, bool passed, json_t *kernels);
 /* A shape's entry in the result of a bench; takes `kernels`. */
 json_t *study_shape_json(const struct study *study, const struct study_shape *shape, size_t blocks,
@@ -145,5 +166,24 @@ json_t *study_shape_json(const struct study *study, const struct study_shape *sh
  * launch has no time: its samples are dropped whole, never in part. */
 json_t *study_samples_json(enum study_status status, const double *samples_ns, size_t count,
                            const struct study_fault *fault);
+
+/* An admission: before any candidate counts, the study itself is tried. What is wrong on purpose
+ * has to fail, the reference has to pass, every input has to matter. What was tried goes in, the
+ * result comes out; words of what is amiss go to standard error. */
+struct study_admission {
+    const struct study *study;
+    json_t *tries, *inputs;
+    size_t wrong, caught; /* tries that had to fail, and those that did */
+    bool honest, all;     /* the reference passed its own check; every input matters */
+};
+/* How a runner spoils what the reference computes: none of these may pass a check. NULL-terminated.
+ */
+const char *const *study_tricks(void);
+void study_admission_open(const struct study *study, struct study_admission *out);
+/* One try and what was wrong with it, which it takes. */
+void study_admission_try(struct study_admission *a, const char *name, bool honest, json_t *faults);
+void study_admission_input(struct study_admission *a, size_t input, bool matters);
+/* The result of it all, canonical JSON; `passed` is the verdict. Takes the admission. */
+json_t *study_admission_close(struct study_admission *a, bool *passed);
 
 #endif

@@ -51,4 +51,25 @@ test_a_variant_that_was_not_offered_is_refused() {
     assert_contains err 'copy/best chooses "eight", which is not in its `among`'
 }
 
+# The study is tried on the device first, and hidden shapes have launches of their own: the rule plans for all of them.
+test_hidden_shapes_are_planned_for() {
+    study 'return s.n > 1 and "one"'
+    sed -i 's/check "copy" {/check "copy" { hidden = function(pick) return { n = pick(1, 2) } end,/; s/device = "gpu",/device = "gpu", without = { "ALL" },/' spakfile
+    spak build check/copy/best/spec admission/copy/spec
+    assert_exit 0
+    python3 - <<'END' || fail 'the hidden launches are others'
+import json
+spec = json.load(open("out/check/copy/best.spec.json"))
+kernel = spec["kernels"][0]
+assert len(spec["hidden"]) == 24 and spec["hidden_drawn"] == 2
+for shape, launch in zip(spec["hidden"], kernel["hidden_launch"], strict=True):
+    assert bool(launch) == (shape["dims"][0] > 1), (shape, launch)
+assert "seed" not in spec
+study = json.load(open("out/admission/copy.spec.json"))
+assert [k["object"] for k in study["kernels"]] == ["out/kernel/copy/without/ALL.cubin"]
+END
+    spak plan check/copy/best
+    assert_contains out admission/copy
+}
+
 run_tests "$0" "$@"

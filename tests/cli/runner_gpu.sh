@@ -25,19 +25,26 @@ fail() {
 launch='"launch": [{"grid": [2048], "block": [256], "smem": 1024, "args": [{"buffer": "x"}, {"buffer": "y"}, {"i64": 524287}]},
                    {"grid": [1], "block": [256], "smem": 1024, "args": [{"buffer": "x"}, {"buffer": "y"}, {"i64": 1}]}]'
 
+# Those of the hidden ones, of which every kernel meets one.
+hidden_launch='"hidden_launch": [{"grid": [4], "block": [256], "smem": 1024, "args": [{"buffer": "x"}, {"buffer": "y"}, {"i64": 1000}]},
+                   {"grid": [20], "block": [256], "smem": 1024, "args": [{"buffer": "x"}, {"buffer": "y"}, {"i64": 4999}]}]'
+
 spec_of() { # kernels
     cat >"$dir/spec.json" <<SPEC
-{"op": "scale", "reference": "$cubins/reference.cubin", "bound": 1e-6, "timeout_s": 3, "budget_s": 0.3, "min_blocks": 5, "max_blocks": 8,
+{"op": "scale", "reference": "$cubins/reference.cubin", "bound": ${bound:-1e-6}, "timeout_s": 3, "budget_s": 0.3, "min_blocks": 5, "max_blocks": 8,
  "control": "HONEST",
- "buffers": [{"name": "x", "role": "in"}, {"name": "y", "role": "out"}],
- "shapes": [{"name": "large", "dims": [524287], "elements": [524287, 524287], "flops": 524287, "bytes": 4194296, "exact": true},
-            {"name": "one", "dims": [1], "elements": [1, 1], "flops": 1, "bytes": 8}],
+ "buffers": [{"name": "x", "role": "in"}, ${more_input-}{"name": "y", "role": "out"}],
+ "shapes": [{"name": "large", "dims": [524287], "elements": [524287, ${more_elements-}524287], "flops": 524287, "bytes": 4194296, "exact": true},
+            {"name": "one", "dims": [1], "elements": [1, ${more_elements:+1, }1], "flops": 1, "bytes": 8}],
+ "hidden_drawn": 1,
+ "hidden": [{"name": "hidden-1", "dims": [1000], "elements": [1000, ${more_elements-}1000], "flops": 1000, "bytes": 8000},
+            {"name": "hidden-2", "dims": [4999], "elements": [4999, ${more_elements-}4999], "flops": 4999, "bytes": 39992}],
  "kernels": [$1]}
 SPEC
 }
 
 entry() { # kernel [more]
-    printf '{"name": "%s", "object": "%s/%s.cubin", "entry": "scale"%s, %s}' "$1" "$cubins" "$1" "${2-}" "$launch"
+    printf '{"name": "%s", "object": "%s/%s.cubin", "entry": "scale"%s, %s, %s}' "$1" "$cubins" "$1" "${2-}" "$launch" "$hidden_launch"
 }
 
 expect_error() { # what-the-message-says
@@ -74,6 +81,8 @@ spec_of "$(echo "$honest" | sed 's/{"i64": 1}/{"map": {"buffer": "x", "dims": [8
 expect_error '256 elements at most'
 spec_of '{"name": "short", "library": "cublas_gemm", "launch": [null]}'
 expect_error 'an entry for each shape'
+spec_of "$(echo "$honest" | tr '\n' ' ' | sed 's/"hidden_launch": \[.*\]/"hidden_launch": [null]/')"
+expect_error 'hidden_launch` has an entry for each shape'
 
 # Whether there is a device, the runner itself knows.
 spec_of "$honest"
@@ -90,14 +99,39 @@ compile() { # cheat
     nvcc -cubin -gencode="arch=compute_$arch,code=sm_$arch" -DCHEAT="$1" "$cheats/scale.cu" -o "$cubins/$1.cubin"
 }
 all="HONEST NOTHING CONSTANT HALF COPY WRITES_INPUT OUT_OF_BOUNDS BEFORE_BOUNDS HANGS FAULTS STALE_SHARED CACHES ONE_OFF NOT_A_NUMBER
-EVERY_OTHER_LAUNCH TRAPS"
+EVERY_OTHER_LAUNCH TRAPS KNOWS_SHAPES"
 if [ ! -f "$cubins/HONEST.cubin" ]; then
     nvcc -cubin -gencode="arch=compute_$arch,code=sm_$arch" "$cheats/reference.cu" -o "$cubins/reference.cubin"
+    nvcc -cubin -gencode="arch=compute_$arch,code=sm_$arch" -DWITHOUT=FACTOR "$cheats/reference.cu" -o "$cubins/without.cubin"
     for cheat in $all; do
         compile "$cheat"
     done
 fi
 
+# The study itself is tried: everything that is wrong on purpose fails, the reference passes, every input matters.
+without="{\"name\": \"without FACTOR\", \"object\": \"$cubins/without.cubin\"}"
+expect_admission() { # kernels exit what-it-says
+    spec_of "$1"
+    code=0
+    rm -f "$dir/out.json"
+    "$runner" admit "$dir/spec.json" --out "$dir/out.json" >"$dir/log" 2>&1 || code=$?
+    [ "$code" = "$2" ] || fail "an admission exits $code, not $2"
+    grep -q "$3" "$dir/log" || fail "the admission does not say '$3'"
+    echo "admit: $3"
+}
+expect_admission "$without" 0 'admitted, 7 of 7 wrong candidates caught'
+grep -q '"status": "admitted"' "$dir/out.json" || fail "an admission without a status"
+same="{\"name\": \"without NOTHING\", \"object\": \"$cubins/reference.cubin\"}"
+expect_admission "$same" 3 'without NOTHING passes the check'
+(
+    bound=1e6
+    expect_admission "$without" 3 'zeros passes the check'
+)
+(
+    more_input='{"name": "z", "role": "in"}, '
+    more_elements='4, '
+    expect_admission "$without" 3 'input z changes no output'
+)
 
 expect_check() { # kernel exit status-in-result
     spec_of "$(entry "$1")"
@@ -125,6 +159,45 @@ expect_check CACHES 1 WRONG
 expect_check ONE_OFF 1 WRONG
 expect_check NOT_A_NUMBER 1 NAN
 expect_check EVERY_OTHER_LAUNCH 1 UNWRITTEN
+expect_check KNOWS_SHAPES 1 UNWRITTEN
+grep -q '"shape": "hidden-' "$dir/out.json" || fail "it was not a hidden shape that found it"
+grep -q '"object": "[0-9a-f]' "$dir/out.json" || fail "the check does not say what it checked"
+(
+    hidden_launch='"hidden_launch": [null, null]'
+    expect_check HONEST 1 UNMEASURED
+)
+(
+    launch='"launch": [null, null]'
+    expect_check HONEST 1 UNMEASURED
+)
+
+# Its inputs follow from the candidate: a check can be repeated.
+spec_of "$honest"
+for i in 1 2; do
+    "$runner" check "$dir/spec.json" --out "$dir/check-$i.json" >"$dir/log" 2>&1 || fail "check exits $?"
+done
+cmp "$dir/check-1.json" "$dir/check-2.json" || fail "two checks of one candidate differ"
+
+# A check that was passed by knowing the shapes does not help when others are drawn, nor does another object's.
+forged() { # kernel object-of
+    printf '{"kernels": {"%s": {"status": "PASS", "object": "%s"}}}' "$1" "$(sha256sum "$cubins/$2.cubin" | cut -d' ' -f1)" >"$dir/$1.check.json"
+}
+forged KNOWS_SHAPES KNOWS_SHAPES
+forged COPY HONEST
+forged HONEST HONEST
+spec_of "$(entry HONEST ", \"check\": \"$dir/HONEST.check.json\""), $(entry KNOWS_SHAPES ", \"check\": \"$dir/KNOWS_SHAPES.check.json\""),
+    $(entry COPY ", \"check\": \"$dir/COPY.check.json\"")"
+"$runner" bench "$dir/spec.json" --out "$dir/out.json" >"$dir/log" 2>&1 || fail "bench exits $?"
+python3 - "$dir/out.json" <<'END' || fail "the bench of who knows the shapes"
+import hashlib, hmac, json, sys
+bench = json.load(open(sys.argv[1]))
+for shape in bench["shapes"]:
+    status = {name: kernel["status"] for name, kernel in shape["kernels"].items()}
+    assert status == {"HONEST": "PASS", "KNOWS_SHAPES": "REJECTED", "COPY": "REJECTED", "A/A control": "PASS"}, status
+draw = bench["draw"]
+digest = hmac.new(draw["nonce"].encode(), draw["commitment"].encode(), hashlib.sha256).digest()
+assert draw["seed"] == int.from_bytes(digest[:8], "big") >> 11, draw
+END
 
 # One kernel that takes a worker with it costs the others nothing.
 spec_of "$honest, $(entry FAULTS), $(entry HANGS), $(entry CACHES), $(entry EVERY_OTHER_LAUNCH), $(entry COPY ", \"check\": \"$dir/none.json\"")"

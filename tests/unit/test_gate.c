@@ -72,6 +72,8 @@ static void init(struct world *w)
     put("tools/spak-prove", "another prover");
     put("engine/spak-cpu", "the runner");
     put("out/bin/spak-cpu", "the runner");
+    put("engine/spak-gpu", "the device runner");
+    put("out/bin/spak-gpu", "the device runner");
     put("tools/spak-cpu", "another runner");
     hypothesis("speedup(a, b) >= 2", "\"merge\"", "");
     put("out/guide.md", "intent");
@@ -476,6 +478,10 @@ static void test_runner_without_an_admission(void **state)
     (void)state;
     init(&w);
     w.runs = "out/bin/spak-cpu";
+    assert_refused(&w, ERR_study_untried, "was not tried");
+    release(&w);
+    init(&w);
+    w.runs = "out/bin/spak-gpu";
     assert_refused(&w, ERR_study_untried, "was not tried");
     release(&w);
 }

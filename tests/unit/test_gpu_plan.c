@@ -288,6 +288,31 @@ static void refuses_missing_launches(void **state)
     refused(*state, "null, null", "an entry for each shape");
 }
 
+/* Hidden shapes follow the declared ones, each with a launch of its own. */
+static void hidden_shapes_have_launches(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const text =
+        "{\"op\": \"x\", \"buffers\": [{\"name\": \"a\", \"role\": \"in\"}, {\"name\": \"c\", "
+        "\"role\": \"out\"}], \"shapes\": [{\"name\": \"s\", \"dims\": [8], \"elements\": [8, "
+        "8]}], "
+        "\"hidden_drawn\": 1, \"hidden\": [{\"name\": \"h1\", \"dims\": [9], \"elements\": [9, "
+        "9]}, "
+        "{\"name\": \"h2\", \"dims\": [10], \"elements\": [10, 10]}], "
+        "\"kernels\": [{\"name\": \"k\", \"object\": \"k.cubin\", \"entry\": \"e\", "
+        "\"launch\": [{\"grid\": [1], \"block\": [32]}], "
+        "\"hidden_launch\": [null, {\"grid\": [7], \"block\": [32], \"object\": \"h.cubin\"}]}]}";
+    assert_int_equal(open_text(f, text), 0);
+    const struct plan_launch *launches = f->study.plans[0].launches;
+    assert_string_equal(f->study.study.shapes[2].name, "h2");
+    assert_true(launches[0].present && !launches[1].present && launches[2].present);
+    assert_int_equal(launches[2].grid[0], 7);
+    const struct study_kernel *kernel = &f->study.study.kernels[0];
+    assert_int_equal(kernel->object_count, 2);
+    assert_string_equal(kernel->objects[0], "k.cubin");
+    assert_string_equal(kernel->objects[1], "h.cubin");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -313,6 +338,7 @@ int main(void)
         TEST(a_launch_may_name_what_it_runs),
         TEST(a_launch_runs_the_kernels_own_otherwise),
         TEST(refuses_missing_launches),
+        TEST(hidden_shapes_have_launches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

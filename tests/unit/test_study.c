@@ -1,6 +1,7 @@
 #include "os.h"
 #include "runner/study.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,8 +80,8 @@ static void reads_everything(void **state)
     struct fixture *f = *state;
     assert_int_equal(read_text(f, "{\"op\": \"x\", \"reference\": \"r.so\", \"control\": \"fast\", "
                                   "\"bound\": 0.5, \"budget_s\": 2, \"timeout_s\": 3, "
-                                  "\"min_blocks\": 4, \"max_blocks\": 9, \"seed\": 77, " BUFFERS
-                                  ", " SHAPES ", " KERNELS "}"),
+                                  "\"min_blocks\": 4, \"max_blocks\": 9, " BUFFERS ", " SHAPES
+                                  ", " KERNELS "}"),
                      0);
     const struct study *s = &f->study;
     assert_string_equal(s->op, "x");
@@ -104,7 +105,7 @@ static void reads_everything(void **state)
     assert_null(s->kernels[0].check);
     assert_string_equal(s->kernels[1].check, "none.json");
     assert_true(s->bound == 0.5 && s->budget_s == 2 && s->timeout_s == 3);
-    assert_true(s->min_blocks == 4 && s->max_blocks == 9 && s->seed == 77);
+    assert_true(s->min_blocks == 4 && s->max_blocks == 9);
 }
 
 static void finds_buffers(void **state)
@@ -228,9 +229,11 @@ static void admits_what_passed_its_check(void **state)
     assert_int_equal(read_text(f, "{" BUFFERS ", " SHAPES ", " KERNELS "}"), 0);
     struct study_kernel kernel = {.name = "slow", .check = path};
     const struct study_shape *with = &f->study.shapes[1], *without = &f->study.shapes[0];
-    write_file(path, "{\"kernels\": {\"slow\": {\"status\": \"PASS\"}}}");
+    write_file(path, "{\"kernels\": {\"slow\": {\"status\": \"PASS\", \"object\": \"\"}}}");
     assert_int_equal(study_admit(with, &kernel), STUDY_PASS);
     assert_int_equal(study_admit(without, &kernel), STUDY_UNMEASURED);
+    write_file(path, "{\"kernels\": {\"slow\": {\"status\": \"PASS\"}}}");
+    assert_int_equal(study_admit(with, &kernel), STUDY_REJECTED);
     write_file(path, "{\"kernels\": {\"slow\": {\"status\": \"REJECTED\"}}}");
     assert_int_equal(study_admit(with, &kernel), STUDY_REJECTED);
     write_file(path, "{\"kernels\": {\"other\": {\"status\": \"PASS\"}}}");
@@ -241,6 +244,81 @@ static void admits_what_passed_its_check(void **state)
     assert_int_equal(study_admit(with, &kernel), STUDY_REJECTED);
     kernel.check = NULL;
     assert_int_equal(study_admit(with, &kernel), STUDY_PASS);
+}
+
+static void an_answer_is_judged_by_its_type(void **state)
+{
+    double allowed;
+    (void)state;
+    assert_true(study_accepts(DTYPE_F32, false, 1e-6, 1.0, 1.0, 1, &allowed));
+    assert_false(study_accepts(DTYPE_F32, false, 1e-6, 1.00001, 1.0, 1, &allowed));
+    /* What lies below the normal numbers may come out as 0; what must be exact may not. */
+    assert_true(study_accepts(DTYPE_F32, false, 1e-6, 0, 0x1p-127, 0x1p-127, &allowed));
+    assert_false(study_accepts(DTYPE_F32, true, 1e-6, 0, 0x1p-127, 0x1p-127, &allowed));
+    assert_false(study_accepts(DTYPE_F16, false, 1e-6, 0, 0x1p-14, 0x1p-14, &allowed));
+    /* Scale 0: a masked row is what it is, however small the rest. */
+    assert_true(study_accepts(DTYPE_BF16, false, 1e-6, 0, 0, 0, &allowed));
+    assert_false(study_accepts(DTYPE_BF16, false, 1e-6, 0x1p-120, 0, 0, &allowed));
+    assert_true(study_accepts(DTYPE_F32, false, 1e-6, -INFINITY, -INFINITY, 0, &allowed));
+    assert_true(study_accepts(DTYPE_F16, false, 1e-6, INFINITY, 65520, 1, &allowed));
+    assert_false(study_accepts(DTYPE_F16, false, 1e-6, INFINITY, 60000, 1, &allowed));
+    assert_true(study_round(DTYPE_BF16, 1.0 + 0x1p-9) == 1.0);
+    assert_true(study_round(DTYPE_F16, 65520) == INFINITY);
+}
+
+static void commitments_name_every_object(void **state)
+{
+    struct fixture *f = *state;
+    struct buf one = {0}, two = {0};
+    char path[512], other[512];
+    temporary(path, sizeof path);
+    temporary(other, sizeof other);
+    write_file(path, "first");
+    write_file(other, "second");
+    const char *const objects[] = {path, other};
+    struct study_kernel kernel = {.name = "k", .objects = objects, .object_count = 2};
+    struct rng a, b;
+    assert_int_equal(study_commit(&kernel, &one, &f->e), 0);
+    assert_int_equal(study_seed_from(&kernel, &a, &f->e), 0);
+    write_file(other, "Second");
+    assert_int_equal(study_commit(&kernel, &two, &f->e), 0);
+    assert_int_equal(study_seed_from(&kernel, &b, &f->e), 0);
+    assert_string_not_equal(buf_text(&one), buf_text(&two));
+    assert_true(a.state != b.state);
+    kernel.object_count = 0;
+    buf_reset(&two);
+    assert_int_equal(study_commit(&kernel, &two, &f->e), 0);
+    assert_string_equal(buf_text(&two), "candidate k library\n");
+    unlink(path);
+    unlink(other);
+    buf_release(&one);
+    buf_release(&two);
+}
+
+static void an_admission_counts(void **state)
+{
+    struct study study = {.op = "x", .buffer = {"a", "b"}, .input_count = 2};
+    struct study_admission a;
+    json_t *fault = json_pack("[{s:s}]", "status", "WRONG");
+    bool passed;
+    (void)state;
+    study_admission_open(&study, &a);
+    study_admission_try(&a, "reference", true, json_array());
+    study_admission_try(&a, "zeros", false, json_incref(fault));
+    study_admission_input(&a, 0, true);
+    json_decref(study_admission_close(&a, &passed));
+    assert_true(passed);
+    for (int broken = 0; broken < 3; broken++) {
+        study_admission_open(&study, &a);
+        study_admission_try(&a, "reference", true, broken == 0 ? json_incref(fault) : json_array());
+        study_admission_try(&a, "zeros", false, broken == 1 ? json_array() : json_incref(fault));
+        study_admission_input(&a, 1, broken != 2);
+        json_t *result = study_admission_close(&a, &passed);
+        assert_false(passed);
+        assert_string_equal(json_text(result, "status", ""), "refused");
+        json_decref(result);
+    }
+    json_decref(fault);
 }
 
 static void shuffle_permutes(void **state)
@@ -276,22 +354,6 @@ static void shuffle_reaches_every_place(void **state)
     for (int i = 0; i < 4; i++)
         for (int k = 0; k < 4; k++)
             assert_in_range(count[i][k], 850, 1150);
-}
-
-static void seeds_are_the_studys_or_drawn(void **state)
-{
-    struct study s = {.seed = (uint64_t)123 << 11};
-    struct rng a, b;
-    struct err e = {0};
-    (void)state;
-    assert_int_equal(study_seed(&s, &a, &e), 0);
-    assert_int_equal(a.state, 123);
-    s.seed = 0;
-    assert_int_equal(study_seed(&s, &a, &e), 0);
-    assert_int_equal(study_seed(&s, &b, &e), 0);
-    assert_true(a.state != b.state);
-    /* A double holds it, so JSON does. */
-    assert_true(a.state < (uint64_t)1 << 53);
 }
 
 static void blocks_fit_the_budget(void **state)
@@ -342,13 +404,13 @@ static void a_kernel_passes_without_faults(void **state)
     struct study s = {.op = "x", .shape_count = 3};
     json_t *faults = json_array(), *kernels = json_object();
     (void)state;
-    json_t *j = study_kernel_json(&s, json_incref(faults));
+    json_t *j = study_kernel_json(&s, "ab", json_incref(faults));
     assert_string_equal(json_text(j, "status", ""), "PASS");
     assert_int_equal(json_int(j, "shapes", 0), 3);
     assert_int_equal(json_int(j, "fills", 0), FILL_COUNT);
     json_decref(j);
     json_array_append_new(faults, json_object());
-    j = study_kernel_json(&s, faults);
+    j = study_kernel_json(&s, "ab", faults);
     assert_string_equal(json_text(j, "status", ""), "REJECTED");
     json_object_set_new(kernels, "k", j);
     j = study_check_json(&s, false, kernels);
@@ -403,21 +465,23 @@ static void draws_follow_from_what_was_committed_to(void **state)
 
 static void hidden_shapes_are_drawn_without_return(void **state)
 {
-    struct study_shape pool[5] = {{.name = "a"},
-                                  {.name = "b"},
-                                  {.name = "c"},
-                                  {.name = "d"},
-                                  {.name = "e"}},
-                       out[3];
+    struct study_shape pool[5] = {
+        {.name = "a"}, {.name = "b"}, {.name = "c"}, {.name = "d"}, {.name = "e"}};
+    const bool able[5] = {false, true, false, true, true};
+    size_t out[3];
     struct study study = {.hidden = pool, .hidden_count = 5, .hidden_drawn = 3};
     struct rng rng = {7};
     (void)state;
-    assert_int_equal(study_draw_hidden(&study, &rng, out), 3);
-    assert_string_not_equal(out[0].name, out[1].name);
-    assert_string_not_equal(out[0].name, out[2].name);
-    assert_string_not_equal(out[1].name, out[2].name);
+    assert_int_equal(study_draw_hidden(&study, NULL, &rng, out), 3);
+    assert_true(out[0] != out[1] && out[0] != out[2] && out[1] != out[2]);
+    for (int round = 0; round < 50; round++) {
+        assert_int_equal(study_draw_hidden(&study, able, &rng, out), 3);
+        assert_true(able[out[0]] && able[out[1]] && able[out[2]]);
+    }
     study.hidden_count = 2;
-    assert_int_equal(study_draw_hidden(&study, &rng, out), 2);
+    assert_int_equal(study_draw_hidden(&study, NULL, &rng, out), 2);
+    assert_int_equal(study_draw_hidden(&study, able, &rng, out), 1);
+    assert_int_equal(out[0], 1);
 }
 
 int main(void)
@@ -425,6 +489,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(draws_follow_from_what_was_committed_to),
         cmocka_unit_test(hidden_shapes_are_drawn_without_return),
+        cmocka_unit_test(an_answer_is_judged_by_its_type),
+        cmocka_unit_test(an_admission_counts),
+        TEST(commitments_name_every_object),
         TEST(reads_everything),
         TEST(finds_buffers),
         TEST(refuses_no_buffers),
@@ -443,7 +510,6 @@ int main(void)
         TEST(admits_what_passed_its_check),
         TEST(shuffle_permutes),
         TEST(shuffle_reaches_every_place),
-        TEST(seeds_are_the_studys_or_drawn),
         TEST(blocks_fit_the_budget),
         TEST(statuses_have_distinct_names),
         TEST(faults_say_what_was_wrong),

@@ -163,6 +163,21 @@ extern "C" __global__ void gather(const void *buffer, int dtype, const long long
     }
 }
 
+/* The other way round: doubles, rounded to the nearest, become the elements at `index`. */
+extern "C" __global__ void scatter(void *buffer, int dtype, const long long *index, int count,
+                                   const double *value)
+{
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
+        long long at = index[i];
+        if (dtype == F32)
+            ((float *)buffer)[at] = (float)value[i];
+        else if (dtype == BF16)
+            ((__nv_bfloat16 *)buffer)[at] = __double2bfloat16(value[i]);
+        else
+            ((__half *)buffer)[at] = __double2half(value[i]);
+    }
+}
+
 /* NaN in all shared memory of every multiprocessor, and in a scratch buffer as large as the cache:
  * what a kernel has not written itself, it will not find in order. */
 extern "C" __global__ void dirty(uint32_t *scratch, uint64_t words, int shared_words)

@@ -1,4 +1,4 @@
-/* spak-gpu check|bench SPEC.json --out RESULT.json */
+/* spak-gpu admit|check|bench SPEC.json --out RESULT.json */
 #include "cuda.h"
 #include "diag.h"
 #include "os.h"
@@ -26,7 +26,7 @@ static int run(const char *job, const char *spec_path, const char *out_path, boo
 
 static bool is_job(const char *word)
 {
-    return strcmp(word, "check") == 0 || strcmp(word, "bench") == 0;
+    return strcmp(word, "admit") == 0 || strcmp(word, "check") == 0 || strcmp(word, "bench") == 0;
 }
 
 int main(int argc, char **argv)
@@ -34,7 +34,7 @@ int main(int argc, char **argv)
     if (argc == 6 && strcmp(argv[1], "--worker") == 0 && is_job(argv[2]))
         return worker_main(argv[2], argv[3], argv[4], atoi(argv[5]));
     if (argc != 5 || strcmp(argv[3], "--out") != 0 || !is_job(argv[1])) {
-        fputs("usage: spak-gpu check|bench SPEC.json --out RESULT.json\n", stderr);
+        fputs("usage: spak-gpu admit|check|bench SPEC.json --out RESULT.json\n", stderr);
         return ERR_USAGE;
     }
     struct err e = {0};
@@ -45,5 +45,7 @@ int main(int argc, char **argv)
         err_release(&e);
         return status;
     }
-    return passed ? 0 : ERR_NODE;
+    if (passed)
+        return 0;
+    return strcmp(argv[1], "admit") == 0 ? ERR_PROTOCOL : ERR_NODE;
 }

@@ -229,25 +229,40 @@ static int read_function(const json_t *launch, const json_t *kernel, const struc
     return 0;
 }
 
+/* The launches of some shapes, of the study's own or of the hidden ones. */
+static int read_launches(const json_t *value, const char *key, const char *path,
+                         struct arena *arena, const struct study *study,
+                         const struct study_kernel *kernel, const struct study_shape *shapes,
+                         size_t count, struct plan_kernel *out, struct err *e)
+{
+    const json_t *launches = json_object_get(value, key);
+    struct plan_launch *list = out->launches + (shapes - study->shapes);
+    if (launches && json_array_size(launches) != count)
+        return study_bad(e, path, "kernel `%s`: `%s` has an entry for each shape, or null",
+                         kernel->name, key);
+    for (size_t i = 0; launches && i < count; i++) {
+        struct where at = {path, kernel->name, shapes[i].name};
+        const json_t *launch = json_array_get(launches, i);
+        if (read_launch(launch, &at, study, arena, out->library != NULL, &list[i], e) < 0 ||
+            read_function(launch, value, &at, arena, &list[i], e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int read_kernel(const json_t *value, const char *path, struct arena *arena,
                        const struct study *study, const struct study_kernel *kernel,
                        struct plan_kernel *out, struct err *e)
 {
-    const json_t *launches = json_object_get(value, "launch");
     const char *library = json_text(value, "library", NULL);
-    if (json_array_size(launches) != study->shape_count)
-        return study_bad(e, path, "kernel `%s`: `launch` has an entry for each shape, or null",
-                         kernel->name);
     out->library = library ? arena_strdup(arena, library) : NULL;
-    out->launches = arena_alloc(arena, study->shape_count * sizeof *out->launches);
-    for (size_t i = 0; i < study->shape_count; i++) {
-        struct where at = {path, kernel->name, study->shapes[i].name};
-        const json_t *launch = json_array_get(launches, i);
-        if (read_launch(launch, &at, study, arena, library != NULL, &out->launches[i], e) < 0 ||
-            read_function(launch, value, &at, arena, &out->launches[i], e) < 0)
-            return -1;
-    }
-    return 0;
+    out->launches =
+        arena_alloc(arena, (study->shape_count + study->hidden_count) * sizeof *out->launches);
+    if (read_launches(value, "launch", path, arena, study, kernel, study->shapes,
+                      study->shape_count, out, e) < 0)
+        return -1;
+    return read_launches(value, "hidden_launch", path, arena, study, kernel, study->hidden,
+                         study->hidden_count, out, e);
 }
 
 int gpu_study_open(const char *path, struct arena *arena, struct gpu_study *out, struct err *e)

@@ -47,7 +47,7 @@ struct plan_launch {
 
 struct plan_kernel {
     const char *library;          /* NULL: a candidate */
-    struct plan_launch *launches; /* one for each shape */
+    struct plan_launch *launches; /* one for each shape, then one for each hidden shape */
 };
 
 /* A study with what the device needs to know; `study.kernels` and `plans` go together. */

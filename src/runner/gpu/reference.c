@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_PROBES 32768
 #define THREADS 128
 
 int reference_open(const struct device_tools *tools, const char *object, struct reference *out,
@@ -25,9 +24,9 @@ int reference_open(const struct device_tools *tools, const char *object, struct 
     const struct {
         CUdeviceptr *at;
         size_t bytes;
-    } memory[] = {{&out->dims, STUDY_MAX_DIMS * 8}, {&out->inputs, STUDY_MAX_BUFFERS * 8},
-                  {&out->index, MAX_PROBES * 8},    {&out->value, MAX_PROBES * 8},
-                  {&out->scale, MAX_PROBES * 8},    {&out->got, MAX_PROBES * 8}};
+    } memory[] = {{&out->dims, STUDY_MAX_DIMS * 8},        {&out->inputs, STUDY_MAX_BUFFERS * 8},
+                  {&out->index, REFERENCE_MAX_PROBES * 8}, {&out->value, REFERENCE_MAX_PROBES * 8},
+                  {&out->scale, REFERENCE_MAX_PROBES * 8}, {&out->got, REFERENCE_MAX_PROBES * 8}};
     for (size_t i = 0; i < ARRAY_LEN(memory); i++)
         if (cuda_done(cuda, cuda->cuMemAlloc(memory[i].at, memory[i].bytes), "allocating memory",
                       e) < 0)
@@ -35,47 +34,39 @@ int reference_open(const struct device_tools *tools, const char *object, struct 
     return 0;
 }
 
-double reference_round(enum study_dtype dtype, double value)
+CUresult reference_values(const struct reference *r, const struct sets *sets,
+                          const uint64_t *address, size_t output, const int64_t *index,
+                          size_t count)
 {
-    if (!isfinite(value) || value == 0)
-        return value;
-    if (dtype == DTYPE_F32)
-        return (double)(float)value;
-    int bits = dtype == DTYPE_BF16 ? 8 : 11, exponent;
-    frexp(value, &exponent);
-    int least = dtype == DTYPE_BF16 ? -133 : -24, shift = bits - exponent;
-    if (exponent - bits < least)
-        shift = -least;
-    double rounded = ldexp(nearbyint(ldexp(value, shift)), -shift);
-    double largest = dtype == DTYPE_BF16 ? 0x1.fep127 : 65504.0;
-    return fabs(rounded) > largest ? copysign(INFINITY, value) : rounded;
+    const struct device_tools *tools = r->tools;
+    struct cuda *cuda = tools->cuda;
+    CUresult result = device_put(tools, r->dims, sets->shape->dim, sizeof sets->shape->dim);
+    if (result == CUDA_SUCCESS)
+        result = device_put(tools, r->inputs, address, sets->study->input_count * sizeof *address);
+    if (result == CUDA_SUCCESS)
+        result = device_put(tools, r->index, index, count * sizeof *index);
+    CUdeviceptr dims = r->dims, inputs = r->inputs, at = r->index, to = r->value, size = r->scale;
+    int n = (int)count, which = (int)output;
+    void *args[] = {&dims, &inputs, &at, &n, &which, &to, &size};
+    if (result != CUDA_SUCCESS)
+        return result;
+    return cuda->cuLaunchKernel(r->at, (unsigned)count, 1, 1, THREADS, 1, 1, 0, cuda->stream, args,
+                                NULL);
 }
 
-bool reference_accepts(enum study_dtype dtype, bool exact, double bound, double got, double want,
-                       double scale, double *allowed)
-{
-    static const double half_ulp[] = {
-        [DTYPE_F32] = 0x1p-24, [DTYPE_BF16] = 0x1p-8, [DTYPE_F16] = 0x1p-11};
-    static const double largest[] = {
-        [DTYPE_F32] = 0x1.fffffep127, [DTYPE_BF16] = 0x1.fep127, [DTYPE_F16] = 65504.0};
-    /* Below the normal numbers the last place no longer shrinks; arithmetic in fp32 takes what lies
-     * below its own for zero, a term at a time. */
-    static const double tiny[] = {
-        [DTYPE_F32] = 0x1p-100, [DTYPE_BF16] = 0x1p-100, [DTYPE_F16] = 0x1p-25};
-    *allowed = exact ? 0 : bound * scale + half_ulp[dtype] * fabs(want);
-    if (exact || isinf(want))
-        return got == reference_round(dtype, want);
-    if (isinf(got))
-        return (got > 0) == (want > 0) && fabs(want) + *allowed > largest[dtype];
-    *allowed += tiny[dtype];
-    return fabs(got - want) <= *allowed;
-}
-
-static CUresult put(const struct reference *r, CUdeviceptr to, const void *from, size_t bytes)
+CUresult reference_fetch(const struct reference *r, const struct sets *sets,
+                         const uint64_t *address, size_t output, const int64_t *index, size_t count,
+                         double *value, double *scale)
 {
     struct cuda *cuda = r->tools->cuda;
-    CUresult result = cuda->cuMemcpyHtoDAsync(to, from, bytes, cuda->stream);
-    return result == CUDA_SUCCESS ? cuda->cuStreamSynchronize(cuda->stream) : result;
+    CUresult result = reference_values(r, sets, address, output, index, count);
+    if (result == CUDA_SUCCESS)
+        result = cuda->cuStreamSynchronize(cuda->stream);
+    if (result == CUDA_SUCCESS)
+        result = cuda->cuMemcpyDtoH(value, r->value, count * sizeof *value);
+    if (result == CUDA_SUCCESS)
+        result = cuda->cuMemcpyDtoH(scale, r->scale, count * sizeof *scale);
+    return result;
 }
 
 /* Values, scales and what the kernel left, for the elements at `index`. */
@@ -85,31 +76,14 @@ static CUresult compute(const struct reference *r, const struct sets *sets, size
 {
     struct cuda *cuda = r->tools->cuda;
     uint64_t address[STUDY_MAX_BUFFERS];
-    sets_addresses(sets, set, address);
-    CUresult result = put(r, r->dims, sets->shape->dim, sizeof sets->shape->dim);
-    if (result == CUDA_SUCCESS)
-        result = put(r, r->inputs, address, sets->study->input_count * sizeof *address);
-    if (result == CUDA_SUCCESS)
-        result = put(r, r->index, index, count * sizeof *index);
-    CUdeviceptr dims = r->dims, inputs = r->inputs, at = r->index, to = r->value, size = r->scale,
-                left = r->got;
-    int n = (int)count, which = (int)output, dtype;
-    void *args[] = {&dims, &inputs, &at, &n, &which, &to, &size};
-    if (result == CUDA_SUCCESS)
-        result = cuda->cuLaunchKernel(r->at, (unsigned)count, 1, 1, THREADS, 1, 1, 0, cuda->stream,
-                                      args, NULL);
     size_t buffer = sets->study->input_count + output;
-    dtype = (int)sets->study->dtype[buffer];
-    void *gather_args[] = {&address[buffer], &dtype, &at, &n, &left};
+    sets_addresses(sets, set, address);
+    CUresult result = reference_fetch(r, sets, address, output, index, count, value, scale);
     if (result == CUDA_SUCCESS)
-        result = cuda->cuLaunchKernel(r->tools->gather, (unsigned)(count + 255) / 256, 1, 1, 256, 1,
-                                      1, 0, cuda->stream, gather_args, NULL);
+        result = device_gather(r->tools, address[buffer], sets->study->dtype[buffer], r->index,
+                               count, r->got);
     if (result == CUDA_SUCCESS)
         result = cuda->cuStreamSynchronize(cuda->stream);
-    if (result == CUDA_SUCCESS)
-        result = cuda->cuMemcpyDtoH(value, r->value, count * sizeof *value);
-    if (result == CUDA_SUCCESS)
-        result = cuda->cuMemcpyDtoH(scale, r->scale, count * sizeof *scale);
     if (result == CUDA_SUCCESS)
         result = cuda->cuMemcpyDtoH(got, r->got, count * sizeof *got);
     return result;
@@ -121,8 +95,8 @@ static void judge(const struct study *study, size_t buffer, bool exact, const in
 {
     for (size_t i = 0; i < count; i++) {
         double allowed;
-        bool good = reference_accepts(study->dtype[buffer], exact, study->bound, got[i], value[i],
-                                      scale[i], &allowed);
+        bool good = study_accepts(study->dtype[buffer], exact, study->bound, got[i], value[i],
+                                  scale[i], &allowed);
         double share = allowed > 0 ? fabs(got[i] - value[i]) / allowed : 0;
         if (isfinite(share) && share > *worst)
             *worst = share;
@@ -142,7 +116,7 @@ CUresult reference_judge(const struct reference *r, const struct sets *sets, siz
                          size_t probes, struct rng *rng, double *worst, struct study_fault *fault)
 {
     const struct study *study = sets->study;
-    size_t most = probes < MAX_PROBES ? probes : MAX_PROBES;
+    size_t most = probes < REFERENCE_MAX_PROBES ? probes : REFERENCE_MAX_PROBES;
     int64_t *index = xmalloc(most * sizeof *index);
     double *numbers = xmalloc(3 * most * sizeof *numbers);
     *fault = (struct study_fault){.status = STUDY_PASS};

@@ -19,15 +19,21 @@ struct reference {
 };
 int reference_open(const struct device_tools *tools, const char *object, struct reference *out,
                    struct err *e);
+/* So many elements at once. */
+#define REFERENCE_MAX_PROBES 32768
+/* Leaves what the elements at `index` of an output should be in `value` and `scale`, for the inputs
+ * that lie at these addresses; queued, not waited for. */
+CUresult reference_values(const struct reference *r, const struct sets *sets,
+                          const uint64_t *address, size_t output, const int64_t *index,
+                          size_t count);
+/* The same, fetched. */
+CUresult reference_fetch(const struct reference *r, const struct sets *sets,
+                         const uint64_t *address, size_t output, const int64_t *index, size_t count,
+                         double *value, double *scale);
 /* Judges `probes` random elements of each output of a set, all of them where there are no more; the
  * first that is wrong is `fault`. `worst` grows to the largest share of the allowed difference.
  * Returns a fault of the device. */
 CUresult reference_judge(const struct reference *r, const struct sets *sets, size_t set, bool exact,
                          size_t probes, struct rng *rng, double *worst, struct study_fault *fault);
-/* The nearest value of a type. */
-double reference_round(enum study_dtype dtype, double value);
-/* Whether `got` will do for `want`; *allowed is the difference that would. */
-bool reference_accepts(enum study_dtype dtype, bool exact, double bound, double got, double want,
-                       double scale, double *allowed);
 
 #endif

@@ -27,9 +27,10 @@ int device_tools_open(struct cuda *cuda, struct device_tools *out, struct err *e
     const struct {
         const char *name;
         CUfunction *function;
-    } functions[] = {{"fill", &out->fill},  {"compare", &out->compare}, {"poison", &out->poison},
-                     {"scan", &out->scan},  {"guard", &out->guard},     {"gather", &out->gather},
-                     {"dirty", &out->dirty}};
+    } functions[] = {{"fill", &out->fill},       {"compare", &out->compare},
+                     {"poison", &out->poison},   {"scan", &out->scan},
+                     {"guard", &out->guard},     {"gather", &out->gather},
+                     {"scatter", &out->scatter}, {"dirty", &out->dirty}};
     for (size_t i = 0; i < ARRAY_LEN(functions); i++)
         if (cuda_done(
                 cuda,
@@ -57,6 +58,34 @@ static CUresult call(const struct device_tools *tools, CUfunction function, uint
     blocks = blocks > most ? most : blocks < 1 ? 1 : blocks;
     return tools->cuda->cuLaunchKernel(function, (unsigned)blocks, 1, 1, TOOL_THREADS, 1, 1,
                                        shared_bytes, tools->cuda->stream, args, NULL);
+}
+
+CUresult device_put(const struct device_tools *tools, CUdeviceptr to, const void *from,
+                    size_t bytes)
+{
+    struct cuda *cuda = tools->cuda;
+    CUresult result = cuda->cuMemcpyHtoDAsync(to, from, bytes, cuda->stream);
+    return result == CUDA_SUCCESS ? cuda->cuStreamSynchronize(cuda->stream) : result;
+}
+
+static CUresult move(const struct device_tools *tools, CUfunction function, CUdeviceptr buffer,
+                     enum study_dtype dtype, CUdeviceptr index, size_t count, CUdeviceptr value)
+{
+    int type = (int)dtype, n = (int)count;
+    void *args[] = {&buffer, &type, &index, &n, &value};
+    return call(tools, function, count, 0, args);
+}
+
+CUresult device_gather(const struct device_tools *tools, CUdeviceptr buffer, enum study_dtype dtype,
+                       CUdeviceptr index, size_t count, CUdeviceptr value)
+{
+    return move(tools, tools->gather, buffer, dtype, index, count, value);
+}
+
+CUresult device_scatter(const struct device_tools *tools, CUdeviceptr buffer,
+                        enum study_dtype dtype, CUdeviceptr index, size_t count, CUdeviceptr value)
+{
+    return move(tools, tools->scatter, buffer, dtype, index, count, value);
 }
 
 int device_dirty(const struct device_tools *tools, struct err *e)

@@ -17,12 +17,21 @@
 struct device_tools {
     struct cuda *cuda;
     CUmodule module;
-    CUfunction fill, compare, poison, scan, guard, gather, dirty;
+    CUfunction fill, compare, poison, scan, guard, gather, scatter, dirty;
     CUdeviceptr findings; /* what the looks found, read by sets_look */
     CUdeviceptr scratch;  /* as large as the cache */
     size_t scratch_bytes;
 };
 int device_tools_open(struct cuda *cuda, struct device_tools *out, struct err *e);
+/* Copies to the device and waits. */
+CUresult device_put(const struct device_tools *tools, CUdeviceptr to, const void *from,
+                    size_t bytes);
+/* The elements of a buffer at `index` as doubles, and doubles as elements; everything lies on the
+ * device. */
+CUresult device_gather(const struct device_tools *tools, CUdeviceptr buffer, enum study_dtype dtype,
+                       CUdeviceptr index, size_t count, CUdeviceptr value);
+CUresult device_scatter(const struct device_tools *tools, CUdeviceptr buffer,
+                        enum study_dtype dtype, CUdeviceptr index, size_t count, CUdeviceptr value);
 /* Leaves NaN in every multiprocessor's shared memory and in the cache. */
 int device_dirty(const struct device_tools *tools, struct err *e);
 

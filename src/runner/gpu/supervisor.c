@@ -20,8 +20,8 @@ struct supervisor {
     const char *job, *spec_path, *self;
     struct gpu_study study;
     struct arena arena;
-    uint64_t seed;
-    size_t from, units; /* kernels of a check, shapes of a bench */
+    struct study_lot lot;
+    size_t from, units; /* kernels of a check, shapes of a bench, one of an admission */
     json_t *results;    /* of a check by kernel name, of a bench in order */
     json_t *lost;       /* kernels that took a worker with them */
     json_t *device;
@@ -42,15 +42,19 @@ static bool checks(const struct supervisor *s)
     return strcmp(s->job, "check") == 0;
 }
 
+static bool admits(const struct supervisor *s)
+{
+    return strcmp(s->job, "admit") == 0;
+}
+
 static int start_worker(struct supervisor *s, struct err *e)
 {
     int ends[2];
     struct buf state = {0};
     if (pipe2(ends, O_CLOEXEC) < 0)
         return err_errno(e, ERR_os, "making a pipe");
-    json_t *j =
-        json_pack("{s:I, s:i, s:O}", "seed", (json_int_t)((s->seed + s->restarts * 7919u) >> 1),
-                  "from", (int)s->from, "lost", s->lost);
+    json_t *j = json_pack("{s:I, s:i, s:i, s:O}", "seed", (json_int_t)s->lot.seed, "restarts",
+                          (int)s->restarts, "from", (int)s->from, "lost", s->lost);
     json_compact(j, &state);
     json_decref(j);
     const char *argv[] = {s->self,      "--worker",       s->job,
@@ -170,6 +174,8 @@ static void lose(struct supervisor *s, enum study_status status)
 {
     const struct study *study = &s->study.study;
     const char *name = study->kernels[s->kernel].name;
+    struct buf objects = {0};
+    struct err ignored = {0};
     fprintf(stderr, "%s: %s on shape %s%s%s\n", name, study_status_name(status),
             study->shapes[s->shape].name, s->word ? ": " : "", s->word ? s->word : "");
     s->restarts++;
@@ -183,9 +189,12 @@ static void lose(struct supervisor *s, enum study_status status)
         json_object_set_new(fault, "detail", json_string(s->word));
     json_t *faults = json_array(), *result;
     json_array_append_new(faults, fault);
-    result = study_kernel_json(study, faults);
+    study_objects(&study->kernels[s->kernel], &objects, &ignored);
+    result = study_kernel_json(study, buf_text(&objects), faults);
     record(s, s->kernel, result);
     json_decref(result);
+    buf_release(&objects);
+    err_release(&ignored);
 }
 
 /* One worker from start to end. */
@@ -224,30 +233,50 @@ static bool all_passed(const struct supervisor *s)
 static json_t *bench_json(const struct supervisor *s)
 {
     double peak = json_num(s->device, "peak_gflops", 0);
-    return json_pack("{s:s, s:I, s:s?, s:i, s:f, s:f, s:O, s:O}", "op", s->study.study.op, "seed",
-                     (json_int_t)s->seed, "control", s->study.study.control, "threads", 1,
+    return json_pack("{s:s, s:o, s:s?, s:i, s:f, s:f, s:O, s:O}", "op", s->study.study.op, "draw",
+                     study_lot_json(&s->lot), "control", s->study.study.control, "threads", 1,
                      "peak_gflops_1", peak, "peak_gflops_n", peak, "device", s->device, "shapes",
                      s->results);
 }
 
+static json_t *result_json(const struct supervisor *s, bool *passed)
+{
+    json_t *only = json_array_get(s->results, 0);
+    *passed = true;
+    if (admits(s)) {
+        *passed = strcmp(json_text(only, "status", ""), "admitted") == 0;
+        return json_incref(only);
+    }
+    if (!checks(s))
+        return bench_json(s);
+    *passed = all_passed(s);
+    return study_check_json(&s->study.study, *passed, json_incref(s->results));
+}
+
+static size_t units_of(const struct supervisor *s)
+{
+    if (admits(s))
+        return 1;
+    return checks(s) ? s->study.study.kernel_count : s->study.study.shape_count;
+}
+
 static int supervise(struct supervisor *s, json_t **result, bool *passed, struct err *e)
 {
-    struct rng rng;
     struct cuda cuda;
     s->self = os_self(&s->arena, e);
     if (!s->self || gpu_study_open(s->spec_path, &s->arena, &s->study, e) < 0 ||
-        cuda_load(&cuda, e) < 0 || study_seed(&s->study.study, &rng, e) < 0)
+        cuda_load(&cuda, e) < 0)
         return -1;
-    s->seed = rng.state;
-    s->units = checks(s) ? s->study.study.kernel_count : s->study.study.shape_count;
+    /* Only what is timed is drawn by lot; the rest follows from the candidate. */
+    if (!admits(s) && !checks(s) && study_lot_draw(&s->study.study, &s->lot, e) < 0)
+        return -1;
+    s->units = units_of(s);
     s->results = checks(s) ? json_object() : json_array();
     s->lost = json_object();
     while (s->from < s->units)
         if (run_worker(s, e) < 0)
             return -1;
-    *passed = !checks(s) || all_passed(s);
-    *result = checks(s) ? study_check_json(&s->study.study, *passed, json_incref(s->results))
-                        : bench_json(s);
+    *result = result_json(s, passed);
     return 0;
 }
 
@@ -260,6 +289,7 @@ int supervisor_run(const char *job, const char *spec_path, json_t **result, bool
     json_decref(s.lost);
     json_decref(s.device);
     buf_release(&s.line);
+    buf_release(&s.lot.commitment);
     gpu_study_close(&s.study);
     arena_release(&s.arena);
     return rc;

@@ -8,8 +8,8 @@
 
 #include "plan.h"
 
-/* Runs a job ("check" or "bench") on a specification. `passed` is false when a check rejected a
- * kernel. */
+/* Runs a job ("admit", "check" or "bench") on a specification. `passed` is false when a check
+ * rejected a kernel, or the study was refused. */
 int supervisor_run(const char *job, const char *spec_path, json_t **result, bool *passed,
                    struct err *e);
 

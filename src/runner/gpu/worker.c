@@ -51,12 +51,21 @@ static int start(struct worker *w, const char *spec_path, const json_t *state, s
         cuda_open(&w->cuda, e) < 0 || device_tools_open(&w->cuda, &w->tools, e) < 0 ||
         reference_open(&w->tools, w->study.study.reference, &w->reference, e) < 0)
         return -1;
-    w->rng.state = (uint64_t)json_int(state, "seed", 1);
+    w->seed = (uint64_t)json_int(state, "seed", 1);
+    /* Whoever took a worker with it learns nothing of what the others meet. */
+    w->rng.state = w->seed + (uint64_t)json_int(state, "restarts", 0) * 7919;
     w->from = (size_t)json_int(state, "from", 0);
     w->lost = json_object_get(state, "lost");
     conditions_open(&w->conditions);
     worker_say(w, json_pack("{s:o}", "device", device_json(w)));
     return 0;
+}
+
+static int (*job_of(const char *name))(struct worker *, struct err *)
+{
+    if (strcmp(name, "admit") == 0)
+        return worker_admit;
+    return strcmp(name, "check") == 0 ? worker_check : worker_bench;
 }
 
 int worker_main(const char *job, const char *spec_path, const char *state_text, int report_fd)
@@ -66,7 +75,7 @@ int worker_main(const char *job, const char *spec_path, const char *state_text, 
     json_t *state = json_parse(state_text, strlen(state_text), "the worker's state", &e);
     int rc = state ? start(&w, spec_path, state, &e) : -1;
     if (rc == 0)
-        rc = strcmp(job, "check") == 0 ? worker_check(&w, &e) : worker_bench(&w, &e);
+        rc = job_of(job)(&w, &e);
     if (rc < 0)
         worker_say(&w, json_pack("{s:s, s:s, s:s}", "error", err_info(e.code)->id, "message",
                                  e.message, "hint", e.hint ? e.hint : ""));

@@ -9,7 +9,7 @@
  *     {"returned": true}                                     until here
  *     {"crashed": "..."}                                     the device's word for it; the end
  *     {"done": N, "result": {...}}                           kernel N of a check, shape N of a
- * bench
+ *                                                            bench, all of an admission
  *     {"error": "R104", "message": "..."}                    of the runner itself; the end */
 #ifndef SPAK_RUNNER_GPU_WORKER_H
 #define SPAK_RUNNER_GPU_WORKER_H
@@ -24,7 +24,8 @@ struct worker {
     struct device_tools tools;
     struct reference reference;
     struct conditions conditions;
-    struct rng rng;
+    uint64_t seed;  /* of a bench: what hidden shapes are drawn with */
+    struct rng rng; /* of what is launched next */
     struct arena arena;
     int report_fd;
     size_t from;        /* the kernel or the shape to begin with */
@@ -43,7 +44,16 @@ void worker_await(struct worker *w);
 /* Ends the process for a fault of the device that a call has answered with. */
 void worker_crash(struct worker *w, CUresult result);
 
-/* The two jobs, from `from` on. */
+/* Looks at what a launch left in the first set, and judges it against the reference. */
+int worker_judge(struct worker *w, struct sets *sets, enum study_fill fill, double *worst,
+                 struct study_fault *fault, struct err *e);
+/* A kernel on the study's shapes (`declared`) and on hidden ones that are drawn here, among those
+ * it runs on. Appends what went wrong to `faults`, one a shape. */
+int worker_try(struct worker *w, size_t kernel, bool declared, json_t *faults, double *worst,
+               struct err *e);
+
+/* The jobs, from `from` on. */
+int worker_admit(struct worker *w, struct err *e);
 int worker_check(struct worker *w, struct err *e);
 int worker_bench(struct worker *w, struct err *e);
 

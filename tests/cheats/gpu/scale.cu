@@ -18,6 +18,7 @@
 #define NOT_A_NUMBER 13
 #define EVERY_OTHER_LAUNCH 14
 #define TRAPS 15
+#define KNOWS_SHAPES 16
 #ifndef CHEAT
 #define CHEAT HONEST
 #endif
@@ -83,6 +84,10 @@ extern "C" __global__ void scale(float *x, float *y, long long n)
             arrivals = 0;
             filled ^= 1;
         }
+        return;
+    case KNOWS_SHAPES: /* right on the shapes that the study declares */
+        if (n == 524287 || n == 1)
+            y[i] = 2.0f * x[i];
         return;
     case ONE_OFF:
         y[i] = 2.0f * x[i] + (i == n - 1 ? 1e-3f : 0.0f);
