@@ -6,7 +6,10 @@
  * 0 is O, output 1 is LSE.
  *
  * Two passes over the keys, no state carried between tiles. One block an element, any number of
- * threads that is a power of two up to 1024. */
+ * threads that is a power of two up to 1024.
+ *
+ * Compiled with WITHOUT it leaves an operation out on purpose: the study is worth something only if
+ * its check says so. */
 #ifdef TYPE_F16
 #include <cuda_fp16.h>
 typedef __half element;
@@ -32,6 +35,11 @@ static __device__ double wide(element x)
 #define SCORE_SHARE (0x1p-18 / ROUNDING)
 /* The same for a logarithm of sums of fp32 exponentials. */
 #define LSE_SHARE (0x1p-12 / ROUNDING)
+
+enum without { NOTHING, SCALE, MAXIMUM, NORMALISER, MASK, GROUPS, LOGARITHM, LAST_KEY };
+#ifndef WITHOUT
+#define WITHOUT NOTHING
+#endif
 
 enum combine { SUM, LARGEST };
 
@@ -63,7 +71,7 @@ static __device__ double score(const element *q, const element *k, int D, double
         terms += fabs(product);
     }
     *size = fmax(*size, terms * rsqrt((double)D));
-    return sum * rsqrt((double)D);
+    return WITHOUT == SCALE ? sum : sum * rsqrt((double)D);
 }
 
 struct row {
@@ -76,11 +84,13 @@ static __device__ struct row row_of(const long long *dims, const void *const *in
                                     long long h, long long i)
 {
     long long Hq = dims[1], Hkv = dims[2], Sq = dims[3], Skv = dims[4], D = dims[5];
-    long long head = h / (Hq / Hkv), seen = dims[6] ? i + 1 + Skv - Sq : Skv;
+    long long head = WITHOUT == GROUPS ? 0 : h / (Hq / Hkv);
+    long long seen = dims[6] && WITHOUT != MASK ? i + 1 + Skv - Sq : Skv;
     struct row r;
     r.D = (int)D;
     r.stride = Hkv * D;
     r.seen = seen < 0 ? 0 : seen > Skv ? Skv : seen;
+    r.seen -= WITHOUT == LAST_KEY && r.seen > 1;
     r.q = (const element *)inputs[0] + ((b * Sq + i) * Hq + h) * D;
     r.k = (const element *)inputs[1] + (b * Skv * Hkv + head) * D;
     r.v = (const element *)inputs[2] + (b * Skv * Hkv + head) * D;
@@ -101,7 +111,7 @@ extern "C" __global__ void reference_at(const long long *dims, const void *const
     double top = -INFINITY, size = 0, sum = 0, out = 0, weight = 0;
     for (long long j = threadIdx.x; j < r.seen; j += blockDim.x)
         top = fmax(top, score(r.q, r.k + j * r.stride, r.D, &size));
-    top = block_combine(top, LARGEST);
+    top = WITHOUT == MAXIMUM ? 0 : block_combine(top, LARGEST);
     size = block_combine(size, LARGEST);
     for (long long j = threadIdx.x; j < r.seen; j += blockDim.x) {
         double unused = 0, p = exp(score(r.q, r.k + j * r.stride, r.D, &unused) - top);
@@ -119,10 +129,10 @@ extern "C" __global__ void reference_at(const long long *dims, const void *const
         value[blockIdx.x] = output == 0 ? 0 : -INFINITY;
         scale[blockIdx.x] = 0;
     } else if (output == 0) {
-        value[blockIdx.x] = out / sum;
+        value[blockIdx.x] = WITHOUT == NORMALISER ? out : out / sum;
         scale[blockIdx.x] = weight / sum * (1 + size * SCORE_SHARE);
     } else {
-        value[blockIdx.x] = top + log(sum);
+        value[blockIdx.x] = top + (WITHOUT == LOGARITHM ? sum : log(sum));
         scale[blockIdx.x] = fmax(1.0, fabs(top + log(sum))) * LSE_SHARE + size * SCORE_SHARE;
     }
 }
