@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 int cpu_reference_open(const char *object, struct cpu_reference *out, struct err *e)
