@@ -6,10 +6,10 @@
  * execution. One thread at a time.
  *
  * What a crash can do. Records are synced to the disk when they are committed, those of a run
- * within a second (a journal holds them until then); objects are not, one fsync an object would
+ * within five seconds (a journal holds them until then); objects are not, one fsync an object would
  * cost more than making most of them. So after a kill of the process every record and its objects
- * are there; after a power cut records of the last second are forgotten, and an object of the last
- * seconds may be missing or cut short. Every read checks the digest, so that such an object is
+ * are there; after a power cut records of the last seconds are forgotten, and an object of that
+ * time may be missing or cut short. Every read checks the digest, so that such an object is
  * never handed out: it is removed and reported as damaged (ERR_object_damaged), like one that is
  * missing (ERR_object_missing), and a caller who can make it again does: putting it heals it. */
 #ifndef SPAK_STORE_H
@@ -108,8 +108,8 @@ int store_begin(struct store *s, struct err *e);
 /* After a put of a transaction failed, abort is the only way on. A failed commit has aborted. */
 int store_commit(struct store *s, struct err *e);
 void store_abort(struct store *s);
-/* A commit that a kill of this process cannot undo, but a power cut of the next second can. Seen by
- * this process at once, by others after store_sync. */
+/* A commit that a kill of this process cannot undo, but a power cut of the next five seconds can.
+ * Seen by this process at once, by others after store_sync. */
 int store_commit_soon(struct store *s, struct err *e);
 /* Waits until everything that was committed is on the disk. */
 int store_sync(struct store *s, struct err *e);

@@ -8,13 +8,13 @@
 #include <zlib.h>
 
 /* A commit that waits for the disk costs as much as ten small commands. So a run's commits go to a
- * journal first, which a kill of the process cannot undo, and into the tables a second later. The
- * journal is empty whenever the tables hold everything; who opens a store whose journal is not, and
- * nobody's, puts it into the tables.
+ * journal first, which a kill of the process cannot undo, and into the tables some seconds later,
+ * as late as the file system writes what commands made. The journal is empty whenever the tables
+ * hold everything; who opens a store whose journal is not, and nobody's, puts it into the tables.
  *
  * A group, one a commit: length of the payload, its CRC-32, then for each put the table, the digest
  * of the name, the length and the bytes of the value. A group cut short was never committed. */
-#define SYNC_EVERY_NS INT64_C(1000000000)
+#define SYNC_EVERY_NS INT64_C(5000000000)
 #define SYNC_EVERY_BYTES ((size_t)16 << 20)
 #define HEAD_BYTES 8
 #define PUT_BYTES (1 + DIGEST_BYTES + 4)
