@@ -384,9 +384,27 @@ static int flush_ended(struct run *r, struct err *e)
     return 0;
 }
 
-/* Goes on until nothing more can be said without waiting for a child. */
+static struct job *unlink_job(struct job **list, struct job *job)
+{
+    while (*list != job)
+        list = &(*list)->next;
+    *list = job->next;
+    return job;
+}
+
+/* What the command left behind. */
+static void finish(struct run *r, struct job *job)
+{
+    run_finish_job(r, job);
+    run_job_free(r, job);
+}
+
+/* Goes on until nothing more can be said without waiting for a child. What can start starts before
+ * what is over is collected, one at a time, for another may end meanwhile; but no more may be over
+ * than run at once. */
 static int advance(struct run *r, struct err *e)
 {
+    bool finished = false;
     for (;;) {
         while (r->ready_next < r->ready.len && r->ended_count < ENDED_AT_MOST)
             if (r->stopping)
@@ -398,39 +416,55 @@ static int advance(struct run *r, struct err *e)
                 return -1;
             continue;
         }
-        uint32_t node = run_queue_pop(r);
-        if (node == GRAPH_NONE)
+        uint32_t node = r->over_count < (size_t)r->options->jobs ? run_queue_pop(r) : GRAPH_NONE;
+        if (node != GRAPH_NONE) {
+            start_node(r, node);
+            continue;
+        }
+        if (!r->over || finished)
             return 0;
-        start_node(r, node);
+        r->over_count--;
+        finish(r, unlink_job(&r->over, r->over));
+        finished = r->over_count < (size_t)r->options->jobs;
     }
 }
 
-static struct job *unlink_job(struct run *r, struct job *job)
+/* Collecting what a command left takes about as long as starting another, so that one goes first.
+ * Not where the end may stop the run, where the terminal changes hands, or where somebody asked for
+ * one thing at a time. */
+static bool may_wait(const struct run *r, const struct job *job)
 {
-    struct job **at = &r->jobs;
-    while (*at != job)
-        at = &(*at)->next;
-    *at = job->next;
-    return job;
+    uint32_t flags = run_node(r, job->node)->flags;
+    return r->options->jobs > 1 && job->exit.code == 0 && !job->timed_out && !job->flooded &&
+           !(flags & (NODE_CONSOLE | NODE_MEASURES));
 }
 
 static int reap(struct run *r, struct job *job, struct err *e)
 {
-    struct os_exit status;
+    struct job **last = &r->over;
     os_guard_forget(r->guard, job->pid);
-    if (os_wait(job->pid, &status, e) < 0)
+    if (os_wait(job->pid, &job->exit, e) < 0)
         return -1;
+    job->end_ns = os_monotonic_ns();
     if (job->pipe_fd >= 0 && !job->flooded)
         run_job_read(job);
-    unlink_job(r, job);
-    run_finish_job(r, job, &status);
-    run_job_free(job);
+    unlink_job(&r->jobs, job);
+    run_queue_ended(r, job->node);
+    if (!may_wait(r, job)) {
+        finish(r, job);
+        return 0;
+    }
+    while (*last)
+        last = &(*last)->next;
+    *last = job;
+    job->next = NULL;
+    r->over_count++;
     return 0;
 }
 
 static int64_t next_wake(const struct run *r, int64_t now_ns)
 {
-    int64_t at = now_ns + RUN_TICK_NS;
+    int64_t at = now_ns + (r->over ? 0 : RUN_TICK_NS);
     for (const struct job *job = r->jobs; job; job = job->next) {
         if (job->deadline_ns && !job->kill_ns && job->deadline_ns < at)
             at = job->deadline_ns;
@@ -524,7 +558,7 @@ static int loop(struct run *r, struct err *e)
     for (;;) {
         if (advance(r, e) < 0)
             return -1;
-        if (!r->jobs && !(r->queue.len > 0 && !r->stopping)) {
+        if (!r->jobs && !r->over && !(r->queue.len > 0 && !r->stopping)) {
             if (!r->stopping)
                 fail_stuck(r);
             if (!r->ended)
@@ -538,8 +572,13 @@ static int loop(struct run *r, struct err *e)
 
 static void end_all_jobs(struct run *r)
 {
+    while (r->over) {
+        struct job *job = unlink_job(&r->over, r->over);
+        run_remove_outputs(r, job->node);
+        run_job_free(r, job);
+    }
     while (r->jobs) {
-        struct job *job = unlink_job(r, r->jobs);
+        struct job *job = unlink_job(&r->jobs, r->jobs);
         struct os_exit status;
         struct err ignored = {0};
         os_kill_group(job->pid, 9);
@@ -547,7 +586,7 @@ static void end_all_jobs(struct run *r)
         if (os_wait(job->pid, &status, &ignored) < 0)
             err_release(&ignored);
         run_remove_outputs(r, job->node);
-        run_job_free(job);
+        run_job_free(r, job);
     }
 }
 
@@ -585,7 +624,7 @@ static void release_run(struct run *r)
     os_guard_stop(r->guard);
     jobserver_close(&r->jobserver);
     run_signals_close(r);
-    run_remove_tmp(r);
+    run_scratch_close(r);
     run_drivers_free(r);
     while (r->ended) {
         struct ended *end = r->ended;

@@ -8,17 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Named after the node, so that a path that leaks into an output is the same in every run. */
-static char *tmp_path(struct run *r, uint32_t node, struct arena *arena)
-{
-    const char *name = node_name(run_graph(r), node);
-    struct digest d;
-    char hex[DIGEST_HEX_LEN + 1];
-    hash_bytes(name, strlen(name), &d);
-    digest_hex(&d, hex);
-    return arena_printf(arena, "%s/%s/tmp/%.16s", r->options->root, r->options->state_dir, hex);
-}
-
 /* Old outputs are unlinked, never written into: whoever still reads or has linked one keeps what it
  * had. */
 static int clear_outputs(struct run *r, uint32_t node, struct err *e)
@@ -36,39 +25,6 @@ static int clear_outputs(struct run *r, uint32_t node, struct err *e)
         return 0;
     const char *depfile = graph_text(g, n->depfile);
     return os_remove(depfile, e) < 0 ? -1 : os_mkdirs_for(depfile, e);
-}
-
-/* Folders that stayed empty are removed when the run ends, all together: ext4 does not use an inode
- * again for some seconds and looks at every one that it may not use, so that making and removing by
- * turns costs more than most commands. */
-static void leave_tmp(const struct job *job)
-{
-    struct os_stat now;
-    struct err ignored = {0};
-    bool untouched = os_lstat(job->tmp, &now, &ignored) == 0 && now.kind == OS_DIR &&
-                     now.mtime_ns == job->tmp_mtime_ns;
-    if (!untouched && !ignored.set)
-        os_remove(job->tmp, &ignored);
-    err_release(&ignored);
-}
-
-void run_remove_tmp(struct run *r)
-{
-    struct err ignored = {0};
-    char *tmp = arena_printf(r->arena, "%s/tmp", r->options->state_dir);
-    if (os_remove(tmp, &ignored) < 0)
-        err_release(&ignored);
-}
-
-static int make_tmp(struct run *r, struct job *job, struct err *e)
-{
-    struct os_stat stat;
-    job->tmp = tmp_path(r, job->node, &job->arena);
-    if (os_remove(job->tmp, e) < 0 || os_mkdirs(job->tmp, e) < 0 || os_stat(job->tmp, &stat, e) < 0)
-        return -1;
-    job->started_wall_ns = stat.ctime_ns;
-    job->tmp_mtime_ns = stat.mtime_ns;
-    return 0;
 }
 
 static int open_pipe(struct job *job, int *write_end, struct err *e)
@@ -118,7 +74,7 @@ static int prepare(struct run *r, struct job *job, struct err *e)
 {
     const struct graph *g = run_graph(r);
     const struct node *n = &g->nodes[job->node];
-    if (clear_outputs(r, job->node, e) < 0 || make_tmp(r, job, e) < 0)
+    if (clear_outputs(r, job->node, e) < 0 || run_scratch_take(r, job, e) < 0)
         return -1;
     job->how.argv = run_argv(r, job->node, job, e);
     if (!job->how.argv)
@@ -143,7 +99,7 @@ int run_start(struct run *r, uint32_t node, struct err *e)
     job->pidfd = job->pipe_fd = -1;
     if (prepare(r, job, e) < 0 || spawn(r, job, e) < 0) {
         err_at(e, node_place(run_graph(r), node));
-        run_job_free(job);
+        run_job_free(r, job);
         run_remove_outputs(r, node);
         return -1;
     }
@@ -156,14 +112,13 @@ int run_start(struct run *r, uint32_t node, struct err *e)
     return 0;
 }
 
-void run_job_free(struct job *job)
+void run_job_free(struct run *r, struct job *job)
 {
     if (job->pidfd >= 0)
         close(job->pidfd);
     if (job->pipe_fd >= 0)
         close(job->pipe_fd);
-    if (job->tmp)
-        leave_tmp(job);
+    run_scratch_give(r, job);
     sandbox_free(job->sandbox);
     buf_release(&job->output);
     arena_release(&job->arena);

@@ -142,8 +142,9 @@ static int command_failed(const char *name, const struct os_exit *status, struct
     return err_set(e, ERR_command_failed, "%s failed with exit status %d", name, status->code);
 }
 
-int run_explain_failure(struct run *r, struct job *job, const struct os_exit *status, struct err *e)
+int run_explain_failure(struct run *r, struct job *job, struct err *e)
 {
+    const struct os_exit *status = &job->exit;
     const struct node *n = run_node(r, job->node);
     const char *name = node_name(run_graph(r), job->node);
     struct sandbox_refusals found = {0};

@@ -134,11 +134,11 @@ static int put_log(struct run *r, struct job *job, struct action_record *record,
     return store_put_bytes(r->options->store, job->output.ptr, job->output.len, &record->log, e);
 }
 
-static void fill_record(struct run *r, struct job *job, const struct os_exit *status,
-                        struct action_record *record)
+static void fill_record(struct run *r, const struct job *job, struct action_record *record)
 {
+    const struct os_exit *status = &job->exit;
     record->exit_code = status->signal ? 128 + status->signal : status->code;
-    record->wall_ns = os_monotonic_ns() - job->start_ns;
+    record->wall_ns = job->end_ns - job->start_ns;
     record->cpu_ns = status->user_ns + status->system_ns;
     record->peak_bytes = status->peak_bytes;
     record->sandbox = job->sandbox ? r->sandbox_text : "none";
@@ -150,11 +150,10 @@ static bool is_skip(const struct node *n, const struct os_exit *status)
     return (n->flags & NODE_TEST) && status->code == SKIPPED_EXIT;
 }
 
-static int take_success(struct run *r, struct job *job, const struct os_exit *status,
-                        struct ended *end, struct err *e)
+static int take_success(struct run *r, struct job *job, struct ended *end, struct err *e)
 {
     struct action_record *record = &end->state->record;
-    if (is_skip(run_node(r, job->node), status)) {
+    if (is_skip(run_node(r, job->node), &job->exit)) {
         end->state->failed = true;
         return run_collect_outputs(r, job->node, false, record, e);
     }
@@ -188,10 +187,10 @@ static enum node_status take_failure(struct run *r, struct job *job, struct ende
     return STATUS_REFUSED;
 }
 
-static bool is_interrupted(const struct run *r, const struct job *job, const struct os_exit *status)
+static bool is_interrupted(const struct run *r, const struct job *job)
 {
     return r->result->interrupted && !job->timed_out && !job->flooded &&
-           (status->signal || job->kill_ns);
+           (job->exit.signal || job->kill_ns);
 }
 
 /* An output that took what a failed command printed goes with the others; what it said must not. */
@@ -205,24 +204,24 @@ static void show_stdout(struct run *r, const struct node *n, struct job *job)
     err_release(&ignored);
 }
 
-void run_finish_job(struct run *r, struct job *job, const struct os_exit *status)
+void run_finish_job(struct run *r, struct job *job)
 {
     const struct node *n = run_node(r, job->node);
     struct ended *end = run_end(r, job->node, STATUS_RAN);
     bool cut = job->timed_out || job->flooded;
-    if (is_interrupted(r, job, status)) {
+    if (is_interrupted(r, job)) {
         end->status = STATUS_INTERRUPTED;
         run_remove_outputs(r, job->node);
         return;
     }
     end->state = run_state(r, job->node, false);
-    fill_record(r, job, status, &end->state->record);
+    fill_record(r, job, &end->state->record);
     r->result->outcomes[job->node].wall_ns = end->state->record.wall_ns;
-    if (cut || !is_outcome(n, status)) {
+    if (cut || !is_outcome(n, &job->exit)) {
         show_stdout(r, n, job);
-        run_explain_failure(r, job, status, &end->error);
+        run_explain_failure(r, job, &end->error);
     } else {
-        take_success(r, job, status, end, &end->error);
+        take_success(r, job, end, &end->error);
     }
     if (end->error.set)
         end->status = take_failure(r, job, end);

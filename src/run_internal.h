@@ -18,7 +18,8 @@ struct job {
     pid_t pid;
     int pidfd;
     int pipe_fd; /* what it prints, -1 for console commands and after the end */
-    int64_t start_ns;
+    int64_t start_ns, end_ns;
+    struct os_exit exit;     /* once it is over */
     int64_t started_wall_ns; /* by the file system's clock: the change time of its own temporary
                                 folder */
     int64_t deadline_ns;     /* 0: none */
@@ -30,7 +31,7 @@ struct job {
     struct os_spawn how;
     struct sandbox *sandbox; /* NULL: runs outside */
     char *tmp;               /* its own folder */
-    int64_t tmp_mtime_ns;    /* when it was made */
+    uint32_t tmp_mode;
     struct job *next;
 };
 
@@ -83,6 +84,9 @@ struct run {
     struct ids measuring; /* have to run alone */
     struct ids running;
     struct job *jobs;
+    struct job *over; /* ended, and not collected yet; oldest first */
+    size_t over_count;
+    struct strs spare_scratch; /* folders that their commands left as they were, on the heap */
     struct driver *drivers;
     struct ended *ended, **ended_tail;
     size_t ended_count;
@@ -120,13 +124,17 @@ void run_measure_bound(struct run *r);
 
 /* run_child.c: from a node to a process. */
 int run_start(struct run *r, uint32_t node, struct err *e);
-void run_job_free(struct job *job);
-/* Removes the folders of all jobs. */
-void run_remove_tmp(struct run *r);
+void run_job_free(struct run *r, struct job *job);
 /* Takes what the command printed so far; false when the pipe was closed. */
 bool run_job_read(struct job *job);
 /* Asks the command to end, and gives it no choice when asked before. */
 void run_job_end(struct job *job, int64_t now_ns);
+
+/* run_scratch.c: the folder that a command has to itself while it runs. */
+int run_scratch_take(struct run *r, struct job *job, struct err *e);
+void run_scratch_give(struct run *r, struct job *job);
+/* Removes what all jobs left. */
+void run_scratch_close(struct run *r);
 
 /* run_policy.c: the closed world of a command. */
 const char *const *run_argv(struct run *r, uint32_t node, struct job *job, struct err *e);
@@ -137,7 +145,7 @@ bool run_is_confined(const struct graph *g, const struct node *n);
 int run_policy(struct run *r, uint32_t node, struct job *job, struct err *e);
 
 /* run_finish.c: what a command left behind. */
-void run_finish_job(struct run *r, struct job *job, const struct os_exit *status);
+void run_finish_job(struct run *r, struct job *job);
 int run_write(struct run *r, uint32_t node, struct err *e);
 int run_restore(struct run *r, uint32_t node, struct err *e);
 void run_remove_outputs(struct run *r, uint32_t node);
@@ -149,8 +157,7 @@ int run_collect_outputs(struct run *r, uint32_t node, bool must, struct action_r
 int run_take_depfile(struct run *r, struct job *job, struct action_record *record, struct err *e);
 
 /* run_error.c: why a command failed, in words. */
-int run_explain_failure(struct run *r, struct job *job, const struct os_exit *status,
-                        struct err *e);
+int run_explain_failure(struct run *r, struct job *job, struct err *e);
 
 /* run_driver.c */
 int run_driver_step(struct run *r, uint32_t node, struct err *e);

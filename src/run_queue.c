@@ -122,7 +122,7 @@ uint32_t run_queue_pop(struct run *r)
     if (r->stopping || r->alone || r->running.len >= r->jobs_at_most)
         return GRAPH_NONE;
     bool measure = r->queue.len == 0 && r->measuring.len > 0;
-    if (measure && r->running.len > 0)
+    if (measure && (r->running.len > 0 || r->over))
         return GRAPH_NONE;
     if (r->queue.len == 0 && !measure)
         return GRAPH_NONE;

@@ -280,6 +280,29 @@ test_temporary_folder_is_taken_away() {
     assert_equal "$(ls out/.spak/tmp)" '' 'what is left in tmp'
 }
 
+# A folder that a command left as it was is handed on; whoever gets it sees an empty one under a name of its own.
+test_temporary_folder_is_nobody_elses() {
+    project '
+        local before
+        for i, what in ipairs { "true", "touch $TMPDIR/left", "chmod 500 $TMPDIR", "touch $TMPDIR/x; rm $TMPDIR/x", "mkdir $TMPDIR/d", "true", "true" } do
+          local out = "out/" .. i
+          node { out, inputs = before, run = { "sh", "-c", "{ echo $TMPDIR; stat -c %a $TMPDIR; ls -A $TMPDIR; } >" .. out .. "; " .. what } }
+          before = out
+        end'
+    spak build
+    for i in 1 2 3 4 5 6 7; do
+        assert_equal "$(sed 1d "out/$i")" 755 "mode and content of the folder of $i"
+    done
+    assert_equal "$(grep -h spak/tmp out/[1-7] | sort -u | wc -l)" 7 'different names'
+    assert_equal "$(ls out/.spak/tmp)" '' 'what is left in tmp'
+    mkdir before
+    cp out/[1-7] before
+    spak build -B
+    for i in 1 2 3 4 5 6 7; do
+        cmp "out/$i" "before/$i" || fail "the folder of $i has another name"
+    done
+}
+
 test_hard_link_to_an_output_keeps_what_it_had() {
     project 'node { "out/x", inputs = { "in" }, run = { "cp", "in", "out/x" } }'
     put in 1
