@@ -12,10 +12,13 @@
 #define REDRAW_NS (50 * INT64_C(1000000)) /* 20 a second */
 #define SECOND_NS INT64_C(1000000000)
 #define BOUND_FROM_NS (2 * SECOND_NS)
+#define OUT_OF_SIGHT 24 /* lines of other nodes below an error */
 
 struct console {
     struct console_options options;
     struct buf out;      /* what is about to be written */
+    struct buf faults;   /* the errors drawn so far; empty on a terminal, where little else is */
+    size_t below;        /* nodes named since the first of them */
     bool drawn;          /* the live line is on the screen */
     int64_t drawn_at_ns; /* on the run's clock */
     unsigned held;       /* console nodes that run: the terminal is theirs */
@@ -63,6 +66,7 @@ void console_close(struct console *c)
     erase(c);
     flush(c);
     buf_release(&c->out);
+    buf_release(&c->faults);
     free(c);
 }
 
@@ -280,6 +284,24 @@ static void add_text(const char *text, size_t len, struct buf *out)
         buf_addch(out, '\n');
 }
 
+static void draw_error(struct console *c, const struct err *error, enum diag_form form)
+{
+    size_t from = c->out.len;
+
+    diag_draw(error, form, &c->out);
+    if (!c->options.live)
+        buf_add(&c->faults, c->out.ptr + from, c->out.len - from);
+}
+
+/* A log that is read from its end must say there what went wrong. */
+static void repeat_errors(struct console *c)
+{
+    if (c->below < OUT_OF_SIGHT)
+        return;
+    buf_addstr(&c->out, "spak: what went wrong above:\n");
+    buf_add(&c->out, c->faults.ptr, c->faults.len);
+}
+
 static void on_finish(struct console *c, const struct run_event *event)
 {
     const struct outcome *o = event->outcome;
@@ -293,13 +315,14 @@ static void on_finish(struct console *c, const struct run_event *event)
     if (ran && !c->options.quiet && (!c->options.live || speaks)) {
         erase(c);
         add_finished(c, event);
+        c->below += c->faults.len > 0;
     }
     if (speaks)
         erase(c);
     if (event->warning)
         diag_draw_warning(event->warning, form, &c->out);
     if (event->error)
-        diag_draw(event->error, form, &c->out);
+        draw_error(c, event->error, form);
     if (shown)
         add_text(event->output, event->output_len, &c->out);
     draw(c, event, false);
@@ -336,6 +359,7 @@ static void on_end(struct console *c, const struct run_event *event)
     erase(c);
     if (c->options.quiet)
         return;
+    repeat_errors(c);
     add_count(&counts, p->ran, "ran");
     add_count(&counts, p->restored, "restored");
     add_count(&counts, p->clean, "up to date");

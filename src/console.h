@@ -2,8 +2,8 @@
  *
  * On a terminal one line lives at the bottom: how far the run is, what runs, what is left;
  * everything else scrolls above it. Elsewhere each node that ran is a line of its own, and nothing
- * is ever redrawn. As JSON each event is one object on a line. Decides nothing, keeps nothing: the
- * events carry it all.
+ * is ever redrawn; a long log ends with the errors in it once more. As JSON each event is one
+ * object on a line. Decides nothing: the events carry it all.
  *
  * Life cycle: console_open, console_event as often as the run calls, console_close. Between a
  * RUN_BEGIN and its RUN_END nobody else writes to the descriptor. */

@@ -219,6 +219,30 @@ static void failure_says_so_and_draws_the_error_once(void **state)
     err_release(&e);
 }
 
+static void long_log_ends_with_what_went_wrong_in_it(void **state)
+{
+    struct screen *s = *state;
+    struct err e = {0};
+
+    open_as(s, false);
+    start(s, A);
+    err_set(&e, ERR_os, "the disk is full");
+    s->event.error = &e;
+    finish(s, A, STATUS_FAILED);
+    s->event.error = NULL;
+    assert_null(strstr(send(s, RUN_END), "the disk is full"));
+    for (int i = 0; i < 30; i++) {
+        start(s, B);
+        finish(s, B, STATUS_RAN);
+    }
+    const char *end = send(s, RUN_END);
+
+    assert_true(
+        text_starts_with(end, "spak: what went wrong above:\nerror[M101]: the disk is full"));
+    assert_non_null(strstr(end, "\nspak: "));
+    err_release(&e);
+}
+
 static void quiet_says_only_what_went_wrong(void **state)
 {
     struct screen *s = *state;
@@ -471,6 +495,7 @@ int main(void)
         TEST(output_of_a_command_is_shown_whole_below_its_line),
         TEST(test_that_passed_is_silent_and_one_that_is_skipped_is_not),
         TEST(failure_says_so_and_draws_the_error_once),
+        TEST(long_log_ends_with_what_went_wrong_in_it),
         TEST(quiet_says_only_what_went_wrong),
         TEST(verbose_shows_reason_and_a_command_to_paste),
         TEST(live_line_is_drawn_and_erased_before_other_text),
