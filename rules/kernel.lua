@@ -41,7 +41,7 @@ local function compile(arg)
     kind = "shared",
     doc = arg.doc,
     sources = arg.source,
-    headers = { path.dir(arg.source) },
+    headers = { path.dir(arg.source), "kernels/host" },
     flags = { "-O3" },
     confined = true,
     defines = defines,
@@ -112,7 +112,7 @@ return {
   shape = {
     named = true,
     name = { type = "string", doc = "OP/VARIANT" },
-    source = { type = "path", doc = "the source, .c or .cu" },
+    source = { type = "path", doc = "the source, .c or .cu; it may include headers of its own folder, and of kernels/host (C) or kernels/device (CUDA)" },
     calls = { type = "string", doc = "instead of a source: a library call that the runner knows (cublas_gemm, cudnn_sdpa), a baseline" },
     entry = { type = "string", doc = "the name of a CUDA kernel's entry" },
     launch = { type = "function", doc = "shape and values to { grid, block, cluster, smem, args }, or nothing where it does not run" },
