@@ -626,6 +626,7 @@ static void release_run(struct run *r)
     run_signals_close(r);
     run_scratch_close(r);
     run_drivers_free(r);
+    run_owners_release(r);
     while (r->ended) {
         struct ended *end = r->ended;
         r->ended = end->next;

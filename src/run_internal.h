@@ -66,6 +66,13 @@ struct jobserver {
     char tokens[1024];
 };
 
+/* Who makes what lies in a folder of outputs and in those below it. */
+struct folder_owners {
+    uint32_t node_count, artifact_count; /* of the graph of which this is known */
+    struct strmap by_folder;
+    struct arena arena;
+};
+
 struct run {
     struct graph **graph_slot;
     struct plan *plan;
@@ -83,6 +90,7 @@ struct run {
     struct ids queue;     /* have to run: a heap, heaviest first */
     struct ids measuring; /* have to run alone */
     struct ids running;
+    struct folder_owners owners;
     struct job *jobs;
     struct job *over; /* ended, and not collected yet; oldest first */
     size_t over_count;
@@ -143,6 +151,7 @@ const char *const *run_env(struct run *r, uint32_t node, struct job *job);
  * of the machine, and has bounds on memory and files. */
 bool run_is_confined(const struct graph *g, const struct node *n);
 int run_policy(struct run *r, uint32_t node, struct job *job, struct err *e);
+void run_owners_release(struct run *r);
 
 /* run_finish.c: what a command left behind. */
 void run_finish_job(struct run *r, struct job *job);

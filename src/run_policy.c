@@ -205,6 +205,53 @@ static void add_reads(struct run *r, const struct node *n, struct job *job, stru
         strs_push(read, absolute(r, &job->arena, slice_text(g, n->reads, i)));
 }
 
+/* More than one node's, or a source's. */
+#define SHARED (STRMAP_NONE - 1)
+
+/* Notes that `owner` has something below the folder, and so below all above it. */
+static void note_owner(struct run *r, const char *folder, uint32_t owner)
+{
+    struct folder_owners *o = &r->owners;
+    while (is_below(folder, r->options->out_dir)) {
+        uint32_t before = strmap_get(&o->by_folder, folder);
+        if (before == owner || before == SHARED)
+            return;
+        strmap_set(&o->by_folder, folder, before == STRMAP_NONE ? owner : SHARED);
+        folder = os_dirname(&o->arena, folder);
+    }
+}
+
+static void note_file(struct run *r, const char *path, uint32_t owner)
+{
+    note_owner(r, os_dirname(&r->owners.arena, path), owner);
+}
+
+/* One pass over the graph instead of one for each command. Only a grown one has other owners. */
+static void find_owners(struct run *r, const struct graph *g)
+{
+    run_owners_release(r);
+    for (uint32_t i = 0; i < g->artifact_count; i++) {
+        const struct artifact *a = &g->artifacts[i];
+        uint32_t owner = a->producer == GRAPH_NONE ? SHARED : a->producer;
+        if (a->flags & ARTIFACT_DIRECTORY)
+            note_owner(r, arena_strdup(&r->owners.arena, graph_text(g, a->path)), owner);
+        else
+            note_file(r, graph_text(g, a->path), owner);
+    }
+    for (uint32_t i = 0; i < g->node_count; i++)
+        if (g->nodes[i].depfile)
+            note_file(r, graph_text(g, g->nodes[i].depfile), i);
+    r->owners.artifact_count = g->artifact_count;
+    r->owners.node_count = g->node_count;
+}
+
+void run_owners_release(struct run *r)
+{
+    strmap_release(&r->owners.by_folder);
+    arena_release(&r->owners.arena);
+    r->owners = (struct folder_owners){0};
+}
+
 /* Outside the folder of outputs there may be files that no declaration names, and the folder itself
  * holds the engine's state. */
 static bool owns_folder(struct run *r, uint32_t node, const char *folder)
@@ -212,10 +259,9 @@ static bool owns_folder(struct run *r, uint32_t node, const char *folder)
     const struct graph *g = run_graph(r);
     if (!is_below(folder, r->options->out_dir) || !strcmp(folder, r->options->out_dir))
         return false;
-    for (uint32_t i = 0; i < g->artifact_count; i++)
-        if (g->artifacts[i].producer != node && is_below(artifact_path(g, i), folder))
-            return false;
-    return true;
+    if (r->owners.node_count != g->node_count || r->owners.artifact_count != g->artifact_count)
+        find_owners(r, g);
+    return strmap_get(&r->owners.by_folder, folder) == node;
 }
 
 /* A file is reserved, or its folder given where nobody else lives in it: sandbox.h says why there
