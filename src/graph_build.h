@@ -12,7 +12,8 @@ struct text_slot {
     uint32_t artifact;
 };
 
-/* Where a text was met last: at an address that says the same as long as one declaration is read. */
+/* Where a text was met last: at an address that says the same as long as one declaration is read.
+ */
 struct recent {
     const char *address;
     uint32_t decl;
