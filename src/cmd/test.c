@@ -42,13 +42,31 @@ static void tell(struct cmd_context *c, const struct tally *t)
     putchar('\n');
 }
 
+/* The target that the project calls test or, without one, whatever is a test. */
+static int name_tests(const struct session *s, struct strs *names, struct err *e)
+{
+    const struct graph *g = s->graph;
+    if (graph_find_node(g, "test") != GRAPH_NONE) {
+        strs_push(names, "test");
+        return 0;
+    }
+    for (uint32_t i = 0; i < g->node_count; i++)
+        if (g->nodes[i].flags & NODE_TEST)
+            strs_push(names, arena_strdup(s->arena, node_name(g, i)));
+    if (names->len)
+        return 0;
+    err_set(e, ERR_target_unknown, "this project has no tests");
+    return err_hint(
+        e, "use \"test\" and test \"NAME\" { program = \"...\" } in the spakfile declare one");
+}
+
 static int test(struct cmd_context *c, struct session *s, struct build_report *report,
                 struct err *e)
 {
     struct build_options o;
     struct tally tally = {0};
-    if (c->args.len == 0)
-        strs_push(&c->args, "test");
+    if (c->args.len == 0 && name_tests(s, &c->args, e) < 0)
+        return -1;
     if (project_build_options(c, &o, e) < 0 || build_plan(s, &o, &c->args, report, e) < 0)
         return -1;
     o.keep_going = true;
@@ -100,7 +118,8 @@ const struct cmd cmd_test = {
     .name = "test",
     .summary = "run the tests, and count them",
     .usage = "[OPTION]... [TEST]...",
-    .text = "Builds the target test, or the tests named, and goes on after a failure. A test that "
+    .text = "Builds the target test (without one: every test there is), or the tests named, and "
+            "goes on after a failure. A test that "
             "passed before with the same inputs has passed and is not "
             "run again. The last line counts: passed, failed, skipped (exit status 77: something "
             "it needs is not here).",

@@ -308,6 +308,21 @@ test_a_test_that_skips_itself() {
     assert_equal "$(cat "$scratch/out")" '1 passed, 0 failed'
 }
 
+test_tests_need_no_target() {
+    project '
+        node { "out/t1", test = true, run = { "touch", "out/t1" } }
+        node { "out/t2", test = true, run = { "touch", "out/t2" } }
+        node { "out/other", run = { "touch", "out/other" } }'
+    spak test
+    assert_exit 0
+    assert_equal "$(tail -n 1 "$scratch/out")" '2 passed, 0 failed'
+    assert_absent out/other
+    put spakfile 'node { "out/other", run = { "touch", "out/other" } }'
+    spak test
+    assert_exit 2
+    assert_contains err 'error[U102]' 'this project has no tests' 'use "test"'
+}
+
 test_no_device_is_no_failure() {
     project '
         node { "out/gpu", device = true, run = { "touch", "out/gpu" } }
