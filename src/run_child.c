@@ -88,6 +88,9 @@ static int prepare(struct run *r, struct job *job, struct err *e)
         job->how.prepare = sandbox_apply;
         job->how.prepare_ctx = job->sandbox;
     }
+    if (job->sandbox && (n->flags & NODE_OUTER) &&
+        sandbox_watch_start(job->sandbox, &job->watch, e) < 0)
+        return -1;
     return r->guard ? 0 : os_guard_start(&r->guard, e);
 }
 
@@ -119,6 +122,7 @@ void run_job_free(struct run *r, struct job *job)
     if (job->pipe_fd >= 0)
         close(job->pipe_fd);
     run_scratch_give(r, job);
+    sandbox_watch_end(job->watch, &job->arena);
     sandbox_free(job->sandbox);
     buf_release(&job->output);
     arena_release(&job->arena);

@@ -87,15 +87,14 @@ static int undeclared_write(const char *name, const struct sandbox_refusals *fou
 static const char *reached_device(const struct node *n, const struct sandbox_refusals *found)
 {
     for (size_t i = 0; (n->flags & NODE_OUTER) && i < found->outside.len; i++)
-        if (text_starts_with(found->outside.at[i], "/dev/") &&
-            sandbox_is_accelerator(found->outside.at[i] + strlen("/dev/")))
+        if (sandbox_is_accelerator(found->outside.at[i]))
             return found->outside.at[i];
     return NULL;
 }
 
-static int planning_device(const char *name, const char *device, struct err *e)
+static int planning_device(const char *name, const char *device, const char *then, struct err *e)
 {
-    err_set(e, ERR_planning_device, "%s plans, and tried to open %s", name, device);
+    err_set(e, ERR_planning_device, "%s plans, and tried to open %s%s", name, device, then);
     return err_hint(e, "planning runs on the CPU alone: move what needs the device into a check or "
                        "a bench");
 }
@@ -155,8 +154,10 @@ int run_explain_failure(struct run *r, struct job *job, struct err *e)
         flooded(name, e);
     else if (status->code == 3 && gate_is_prover(run_graph(r), job->node))
         refused(r, n, name, e);
+    else if (job->device)
+        planning_device(name, job->device, "", e);
     else if ((traced = find_refusals(r, job, &found)) && reached_device(n, &found))
-        planning_device(name, reached_device(n, &found), e);
+        planning_device(name, reached_device(n, &found), "", e);
     else if (traced && escaped_to(r, job, &found))
         candidate_escape(name, escaped_to(r, job, &found), e);
     else if (found.read.len > 0)
@@ -169,4 +170,11 @@ int run_explain_failure(struct run *r, struct job *job, struct err *e)
     note_command(job, e);
     sandbox_refusals_release(&found);
     return -1;
+}
+
+int run_refuse_device(struct run *r, const struct job *job, struct err *e)
+{
+    planning_device(node_name(run_graph(r), job->node), job->device,
+                    ", and went on when it was refused", e);
+    return err_at(e, node_place(run_graph(r), job->node));
 }

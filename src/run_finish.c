@@ -209,6 +209,8 @@ void run_finish_job(struct run *r, struct job *job)
     const struct node *n = run_node(r, job->node);
     struct ended *end = run_end(r, job->node, STATUS_RAN);
     bool cut = job->timed_out || job->flooded;
+    job->device = sandbox_watch_end(job->watch, &job->arena);
+    job->watch = NULL;
     if (is_interrupted(r, job)) {
         end->status = STATUS_INTERRUPTED;
         run_remove_outputs(r, job->node);
@@ -220,6 +222,8 @@ void run_finish_job(struct run *r, struct job *job)
     if (cut || !is_outcome(n, &job->exit)) {
         show_stdout(r, n, job);
         run_explain_failure(r, job, &end->error);
+    } else if (job->device) {
+        run_refuse_device(r, job, &end->error);
     } else {
         take_success(r, job, end, &end->error);
     }

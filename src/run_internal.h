@@ -29,8 +29,10 @@ struct job {
     struct buf output;
     struct arena arena; /* argv, env and the rest of `how` */
     struct os_spawn how;
-    struct sandbox *sandbox; /* NULL: runs outside */
-    char *tmp;               /* its own folder */
+    struct sandbox *sandbox;     /* NULL: runs outside */
+    struct sandbox_watch *watch; /* of a node that plans, NULL: nobody watches */
+    const char *device;          /* that it reached for, NULL: for none */
+    char *tmp;                   /* its own folder */
     uint32_t tmp_mode;
     struct job *next;
 };
@@ -167,6 +169,8 @@ int run_take_depfile(struct run *r, struct job *job, struct action_record *recor
 
 /* run_error.c: why a command failed, in words. */
 int run_explain_failure(struct run *r, struct job *job, struct err *e);
+/* Planning that opened an accelerator and did without it: what it made is not believed. */
+int run_refuse_device(struct run *r, const struct job *job, struct err *e);
 
 /* run_driver.c */
 int run_driver_step(struct run *r, uint32_t node, struct err *e);

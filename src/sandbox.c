@@ -69,6 +69,7 @@ struct rule {
 
 struct sandbox {
     int ruleset_fd; /* -1: this kernel has no Landlock */
+    int watch_fd;   /* -1: nobody watches */
     uint64_t handled;
     bool filtered;
     struct sock_fprog filter;
@@ -129,12 +130,16 @@ static const char *const device_paths[] = {"/dev/null",   "/dev/zero",    "/dev/
                                            "/dev/ptmx",   "/dev/pts",     NULL};
 static const char *const scratch_paths[] = {"/dev/shm", NULL};
 
-bool sandbox_is_accelerator(const char *name)
+bool sandbox_is_accelerator(const char *path)
 {
     static const char *const whole[] = {"dri", "kfd", "dxg", "accel"};
+    if (!text_starts_with(path, "/dev/"))
+        return false;
+    const char *name = path + strlen("/dev/");
+    size_t len = strcspn(name, "/");
 
     for (size_t i = 0; i < ARRAY_LEN(whole); i++)
-        if (strcmp(name, whole[i]) == 0)
+        if (strlen(whole[i]) == len && strncmp(name, whole[i], len) == 0)
             return true;
     return text_starts_with(name, "nvidia");
 }
@@ -236,10 +241,9 @@ static void allow_accelerators(const struct sandbox *sandbox)
     if (!dev)
         return;
     while ((entry = readdir(dev))) {
-        if (!sandbox_is_accelerator(entry->d_name))
-            continue;
         strcpy(stpcpy(path, "/dev/"), entry->d_name);
-        allow(sandbox, path, ACCESS_DEVICE);
+        if (sandbox_is_accelerator(path))
+            allow(sandbox, path, ACCESS_DEVICE);
     }
     closedir(dev);
     allow(sandbox, "/proc", ACCESS_NAME_THREADS);
@@ -250,7 +254,7 @@ int sandbox_prepare_for(struct sandbox_kernel kernel, const struct sandbox_polic
 {
     struct sandbox *sandbox = xcalloc(1, sizeof *sandbox);
 
-    sandbox->ruleset_fd = -1;
+    sandbox->ruleset_fd = sandbox->watch_fd = -1;
     sandbox->memory_bytes = policy->memory_bytes;
     sandbox->file_bytes = policy->file_bytes;
     sandbox->processes = policy->processes;
@@ -328,7 +332,15 @@ int sandbox_apply(void *ctx)
     if (sandbox->ruleset_fd >= 0 &&
         syscall(OS_CALL_LANDLOCK_RESTRICT_SELF, sandbox->ruleset_fd, 0) < 0)
         return errno;
-    return sandbox->filtered ? sandbox_filter_apply(&sandbox->filter) : 0;
+    error = sandbox->filtered ? sandbox_filter_apply(&sandbox->filter) : 0;
+    if (!error && sandbox->watch_fd >= 0)
+        sandbox_watch_apply(sandbox->watch_fd);
+    return error;
+}
+
+int *sandbox_watch_fd(struct sandbox *sandbox)
+{
+    return &sandbox->watch_fd;
 }
 
 void sandbox_free(struct sandbox *sandbox)

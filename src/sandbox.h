@@ -66,8 +66,18 @@ void sandbox_free(struct sandbox *sandbox);
 /* The folders of a system that a tool needs to start, for policy.read: /usr, /lib*, /bin, parts of
  * /etc. NULL-terminated. */
 const char *const *sandbox_system_paths(void);
-/* Whether an entry of /dev is an accelerator. */
-bool sandbox_is_accelerator(const char *name);
+/* Whether a path is that of an accelerator, or of a folder of such: /dev/nvidia0, /dev/dri/card0.
+ */
+bool sandbox_is_accelerator(const char *path);
+
+/* Sees a command reach for an accelerator under a policy that has none, also one that goes on
+ * without. Only where the machine has one; costs a few microseconds a file that is opened. A
+ * thread, from before the command starts until it has ended; NULL where there is nothing to see or
+ * this kernel cannot tell. The sandbox outlives it. */
+struct sandbox_watch;
+int sandbox_watch_start(struct sandbox *sandbox, struct sandbox_watch **out, struct err *e);
+/* The first accelerator that was reached for, NULL for none. Frees the watch. */
+const char *sandbox_watch_end(struct sandbox_watch *watch, struct arena *arena);
 
 /* Replaces what is at `path` by an empty file dated 1970. Its folder must exist. */
 int sandbox_reserve(const char *path, struct err *e);

@@ -13,6 +13,11 @@ struct sock_fprog sandbox_filter(bool network);
 /* In the child, after no_new_privs. Returns an errno. */
 int sandbox_filter_apply(const struct sock_fprog *program);
 
+/* Where the child reports to, -1: to nobody. */
+int *sandbox_watch_fd(struct sandbox *sandbox);
+/* In the child, last: from here on its opening of files is told to who holds the other end. */
+void sandbox_watch_apply(int to_fd);
+
 /* What a kernel has, or is taken to have. */
 struct sandbox_kernel {
     int landlock; /* version, 0: none */

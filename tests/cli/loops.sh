@@ -20,6 +20,52 @@ node { 'out/run', phase = 'inner', device = true, shell = true, run = 'cat $devi
     assert_file out/run ''
 }
 
+# Whoever is refused and goes on as if nothing had happened is found as well, however it names the device.
+test_planning_that_shrugs_off_a_device_is_found() {
+    (accelerator) || return 0
+    accelerator
+    ln -s "$device" "$scratch/alias"
+    here=${device#/dev/}
+    up=../../../../../../../../../..
+    project "for i, path in ipairs { '$device', '$scratch/alias', '/dev/shm/../$here', '$up/$up/dev/$here' } do
+  node { 'out/' .. i, phase = 'outer', inputs = 'reach.py', run = { '/usr/bin/python3', 'reach.py', path, 'out/' .. i } }
+end
+node { 'out/busy', phase = 'outer', inputs = 'busy.py', timeout = 20, run = { '/usr/bin/python3', 'busy.py', 'out/busy' } }
+node { 'out/honest', phase = 'outer', inputs = 'reach.py', run = { '/usr/bin/python3', 'reach.py', '/dev/null', 'out/honest' } }
+node { 'out/soft', phase = 'outer', soft_fail = true, shell = true, run = '(cat $device; echo x >out/soft) 2>/dev/null; exit 1' }
+node { 'out/threads', phase = 'outer', shell = true, run = '(sh -c \"cat $device\" || true) 2>/dev/null & wait; echo x >out/threads' }"
+    put reach.py <<'END'
+import os, sys
+try:
+    os.open(sys.argv[1], os.O_RDWR)
+except OSError:
+    pass
+open(sys.argv[2], "w").write("planned\n")
+END
+    put busy.py <<'END'
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    until = time.time() + 10
+    while time.time() < until:
+        try:
+            os.close(os.open("/dev/null", os.O_RDONLY))
+        except OSError:
+            sys.exit()
+open(sys.argv[1], "w").write("planned\n")
+END
+    begun=$(date +%s)
+    spak build -k
+    assert_exit 3
+    [ $(($(date +%s) - begun)) -lt 9 ] || fail "who is left behind is waited for"
+    for node in out/1 out/2 out/3 out/4 out/soft out/threads; do
+        assert_contains err "error[P301]: $node plans, and tried to open $device, and went on when it was refused"
+        assert_absent "$node"
+    done
+    assert_file out/honest planned
+    assert_file out/busy planned
+}
+
 test_planning_asks_for_no_device() {
     project "node { 'out/plan', phase = 'outer', device = true, shell = true, run = 'true >out/plan' }"
     spak build

@@ -388,9 +388,12 @@ static void outsiders_are_neither_signalled_nor_traced(void **state)
 
 static void accelerators_are_known_by_name(void **state)
 {
-    static const char *const yes[] = {"nvidia0", "nvidiactl", "nvidia-uvm", "nvidia-caps",
-                                      "dri",     "kfd",       "dxg"};
-    static const char *const no[] = {"null", "sda", "mem", "dri2", "nvme0", "kvm", "fuse", "tty"};
+    static const char *const yes[] = {"/dev/nvidia0",     "/dev/nvidiactl", "/dev/nvidia-uvm",
+                                      "/dev/nvidia-caps", "/dev/dri",       "/dev/dri/card0",
+                                      "/dev/kfd",         "/dev/dxg"};
+    static const char *const no[] = {"/dev/null", "/dev/sda",     "/dev/mem",
+                                     "/dev/dri2", "/dev/nvme0",   "/dev/kvm",
+                                     "/dev",      "/tmp/nvidia0", "nvidia0"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(yes); i++)
