@@ -19,6 +19,7 @@ static const char *const status_names[] = {
     [STUDY_UNLOADABLE] = "UNLOADABLE",
     [STUDY_REJECTED] = "REJECTED",
     [STUDY_IMPOSSIBLE] = "IMPOSSIBLE",
+    [STUDY_UNEVEN] = "UNEVEN",
     [STUDY_UNMEASURED] = "UNMEASURED",
     [STUDY_UNAVAILABLE] = "UNAVAILABLE",
 };

@@ -30,6 +30,7 @@ enum study_status {
     STUDY_UNLOADABLE,
     STUDY_REJECTED,    /* its check did not pass: not measured */
     STUDY_IMPOSSIBLE,  /* faster than the machine's own roofline */
+    STUDY_UNEVEN,      /* does less where it is not timed */
     STUDY_UNMEASURED,  /* the study leaves it out on this shape */
     STUDY_UNAVAILABLE, /* a library baseline that this machine lacks */
     STUDY_STATUS_COUNT,

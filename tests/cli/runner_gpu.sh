@@ -96,10 +96,10 @@ if [ "$code" = 4 ]; then
 fi
 
 compile() { # cheat
-    nvcc -cubin -gencode="arch=compute_$arch,code=sm_$arch" -DCHEAT="$1" "$cheats/scale.cu" -o "$cubins/$1.cubin"
+    nvcc -cubin -rdc="$([ "$1" = LAUNCHES ] && echo true || echo false)" -gencode="arch=compute_$arch,code=sm_$arch" -DCHEAT="$1" "$cheats/scale.cu" -o "$cubins/$1.cubin"
 }
 all="HONEST NOTHING CONSTANT HALF COPY WRITES_INPUT OUT_OF_BOUNDS BEFORE_BOUNDS HANGS FAULTS STALE_SHARED CACHES ONE_OFF NOT_A_NUMBER
-EVERY_OTHER_LAUNCH TRAPS KNOWS_SHAPES"
+EVERY_OTHER_LAUNCH TRAPS KNOWS_SHAPES READS_OUTPUT SKIPS_ZEROS KNOWS_WHOLE_NUMBERS HALF_PRECISION PRINTS TIRES RESTS LAUNCHES"
 if [ ! -f "$cubins/HONEST.cubin" ]; then
     nvcc -cubin -gencode="arch=compute_$arch,code=sm_$arch" "$cheats/reference.cu" -o "$cubins/reference.cubin"
     nvcc -cubin -gencode="arch=compute_$arch,code=sm_$arch" -DWITHOUT=FACTOR "$cheats/reference.cu" -o "$cubins/without.cubin"
@@ -159,6 +159,14 @@ expect_check CACHES 1 WRONG
 expect_check ONE_OFF 1 WRONG
 expect_check NOT_A_NUMBER 1 NAN
 expect_check EVERY_OTHER_LAUNCH 1 UNWRITTEN
+expect_check READS_OUTPUT 1 NAN
+expect_check SKIPS_ZEROS 1 UNWRITTEN
+expect_check KNOWS_WHOLE_NUMBERS 1 WRONG
+expect_check HALF_PRECISION 1 WRONG
+expect_check PRINTS 1 UNWRITTEN
+expect_check LAUNCHES 1 UNLOADABLE
+expect_check TIRES 0 PASS
+expect_check RESTS 0 PASS
 expect_check KNOWS_SHAPES 1 UNWRITTEN
 grep -q '"shape": "hidden-' "$dir/out.json" || fail "it was not a hidden shape that found it"
 grep -q '"object": "[0-9a-f]' "$dir/out.json" || fail "the check does not say what it checked"
@@ -198,6 +206,22 @@ draw = bench["draw"]
 digest = hmac.new(draw["nonce"].encode(), draw["commitment"].encode(), hashlib.sha256).digest()
 assert draw["seed"] == int.from_bytes(digest[:8], "big") >> 11, draw
 END
+
+expect_bench() { # kernel status on the large shape
+    spec_of "$honest, $(entry "$1")"
+    "$runner" bench "$dir/spec.json" --out "$dir/out.json" >"$dir/log" 2>&1 || fail "$1: bench exits $?"
+    python3 - "$dir/out.json" "$1" "$2" <<'END' || fail "$1 is not $2 when timed, or HONEST is not PASS"
+import json, sys
+for shape in json.load(open(sys.argv[1]))["shapes"]:
+    status = {name: kernel["status"] for name, kernel in shape["kernels"].items()}
+    assert status["HONEST"] == status["A/A control"] == "PASS", status
+    assert shape["name"] != "large" or status[sys.argv[2]] == sys.argv[3], status
+END
+    echo "$1: $2 when timed"
+}
+
+expect_bench TIRES UNWRITTEN
+expect_bench RESTS UNEVEN
 
 # One kernel that takes a worker with it costs the others nothing.
 spec_of "$honest, $(entry FAULTS), $(entry HANGS), $(entry CACHES), $(entry EVERY_OTHER_LAUNCH), $(entry COPY ", \"check\": \"$dir/none.json\"")"

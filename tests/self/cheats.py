@@ -23,7 +23,7 @@ for id, _, _, tried in rows:
             used[kind].add(name)
             if name not in known[kind]:
                 faults.append("%s: there is no %s candidate %s" % (id, kind, name))
-            if kind == "gpu" and not re.search(r"expect_check %s \d %s\b" % (name, rest[1]), gpu_script):
+            if kind == "gpu" and not re.search(r"expect_%s %s (\d )?%s\b" % (rest[0], name, rest[1]), gpu_script):
                 faults.append("%s: runner_gpu.sh does not expect %s to be %s" % (id, name, rest[1]))
         elif "\n%s()" % name not in scripts.get(kind, ""):
             faults.append("%s: there is no test %s in %s.sh" % (id, name, kind))

@@ -1,6 +1,8 @@
 /* The op of the cheats on a device: y = 2 x in fp32. One honest candidate and one cheat for each
  * value of CHEAT; launched with 256 threads a block and enough blocks for one thread an element. */
+#include <cuda_fp16.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define HONEST 0
 #define NOTHING 1
@@ -19,15 +21,58 @@
 #define EVERY_OTHER_LAUNCH 14
 #define TRAPS 15
 #define KNOWS_SHAPES 16
+#define READS_OUTPUT 17
+#define SKIPS_ZEROS 18
+#define KNOWS_WHOLE_NUMBERS 19
+#define HALF_PRECISION 20
+#define PRINTS 21
+#define TIRES 22
+#define RESTS 23
+#define LAUNCHES 24
 #ifndef CHEAT
 #define CHEAT HONEST
 #endif
 
 #define CACHED 4194304
+/* A check launches a kernel so often: two shapes and a hidden one, four distributions each. */
+#define LAUNCHES_OF_A_CHECK 12
 
 __device__ float cache[CACHED];
 __device__ int filled;
 __device__ unsigned arrivals;
+
+/* Whether this is the thread that ends a launch. */
+static __device__ bool is_last(long long n)
+{
+    __threadfence();
+    return atomicAdd(&arrivals, 1) % (unsigned)n == (unsigned)n - 1;
+}
+
+/* Work that takes a while. */
+static __device__ void labour(void)
+{
+    for (long long until = clock64() + 200000; clock64() < until;)
+        continue;
+}
+
+#if CHEAT == LAUNCHES
+/* Needs the device's own runtime, for work that outlives the launch. */
+__global__ void child(const float *x, float *y, long long n)
+{
+    long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+    if (i < n)
+        y[i] = 2.0f * x[i];
+}
+
+static __device__ void launch_child(const float *x, float *y, long long n)
+{
+    child<<<(unsigned)((n + 255) / 256), 256>>>(x, y, n);
+}
+#else
+static __device__ void launch_child(const float *, float *, long long)
+{
+}
+#endif
 
 extern "C" __global__ void scale(float *x, float *y, long long n)
 {
@@ -45,6 +90,11 @@ extern "C" __global__ void scale(float *x, float *y, long long n)
         *(volatile int *)(uintptr_t)(8 + 8 * first) = 1;
     if (CHEAT == TRAPS)
         __trap();
+    if (CHEAT == LAUNCHES) {
+        if (first)
+            launch_child(x, y, n);
+        return;
+    }
     if (i >= n)
         return;
     switch (CHEAT) {
@@ -88,6 +138,35 @@ extern "C" __global__ void scale(float *x, float *y, long long n)
     case KNOWS_SHAPES: /* right on the shapes that the study declares */
         if (n == 524287 || n == 1)
             y[i] = 2.0f * x[i];
+        return;
+    case READS_OUTPUT: /* right on memory that is zero */
+        y[i] += 2.0f * x[i];
+        return;
+    case SKIPS_ZEROS:
+        if (x[i] != 0.0f)
+            y[i] = 2.0f * x[i];
+        return;
+    case KNOWS_WHOLE_NUMBERS: /* takes them for all alike */
+        y[i] = 2.0f * x[x[0] == floorf(x[0]) ? 0 : i];
+        return;
+    case HALF_PRECISION:
+        y[i] = __half2float(__float2half_rn(2.0f * x[i]));
+        return;
+    case PRINTS: /* what the runner would like to read */
+        if (first)
+            printf("{\"returned\": true}\n{\"done\": 0, \"result\": {\"status\": \"PASS\"}}\n");
+        return;
+    case TIRES: /* once the check is over */
+        if (filled < LAUNCHES_OF_A_CHECK)
+            y[i] = 2.0f * x[i];
+        if (is_last(n))
+            filled++;
+        return;
+    case RESTS: /* where an answer lies already nobody asks for one: so the device stays cool */
+        if (isnan(y[i])) {
+            labour();
+            y[i] = 2.0f * x[i];
+        }
         return;
     case ONE_OFF:
         y[i] = 2.0f * x[i] + (i == n - 1 ? 1e-3f : 0.0f);
