@@ -108,7 +108,9 @@ struct os_spawn {
     const int *keep_fds; /* further descriptors that stay open, at their own numbers, 3 or above */
     size_t keep_count;
     bool same_group; /* stay in the caller's process group, with its umask (console commands) */
-    struct os_guard *guard; /* kills the group when this process dies; NULL: nobody does */
+    struct os_guard *guard;   /* kills the group when this process dies; NULL: nobody does */
+    uint64_t altered_signals; /* what os_altered_signals said, to spare the child 60 system calls;
+                                 0: nobody asked */
     /* Runs in the child just before exec, memory shared with the parent: system calls only. Returns
      * an errno. */
     int (*prepare)(void *ctx);
@@ -128,6 +130,9 @@ struct os_exit {
 /* Waits for the end, kills the rest of its group and collects it: pipes that the group held are at
  * their end afterwards. */
 int os_wait(pid_t pid, struct os_exit *out, struct err *e);
+/* The signals that this process ignores or handles, as bits; a child takes all as a fresh process
+ * does. */
+uint64_t os_altered_signals(void);
 /* Signals the whole group; a group that is gone is fine. */
 void os_kill_group(pid_t pid, int signal);
 

@@ -29,15 +29,32 @@ struct birth {
     volatile int error;
 };
 
-/* The first signals are counted from 1, the last is 64 on every Linux but MIPS. Handlers must be
- * gone before the mask opens: they would run in memory that the parent owns. */
-static void reset_signals(void)
+/* The first signals are counted from 1, the last is 64 on every Linux but MIPS. */
+static uint64_t signal_bit(int sig)
+{
+    return UINT64_C(1) << ((sig - 1) & 63);
+}
+
+uint64_t os_altered_signals(void)
+{
+    struct sigaction now;
+    uint64_t altered = 0;
+
+    for (int sig = 1; sig < NSIG; sig++)
+        if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != SIG_DFL)
+            altered |= signal_bit(sig);
+    return altered;
+}
+
+/* Handlers must be gone before the mask opens: they would run in memory that the parent owns. */
+static void reset_signals(uint64_t altered)
 {
     struct sigaction plain = {.sa_handler = SIG_DFL};
     sigset_t none;
 
     for (int sig = 1; sig < NSIG; sig++)
-        sigaction(sig, &plain, NULL);
+        if (altered == 0 || (altered & signal_bit(sig)))
+            sigaction(sig, &plain, NULL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -112,7 +129,7 @@ static int child_setup(struct birth *birth)
     }
     if (how->guard)
         os_guard_watch(how->guard, getpid());
-    reset_signals();
+    reset_signals(how->altered_signals);
     birth->stage = STAGE_FDS;
     error = child_fds(how);
     if (error)

@@ -648,6 +648,7 @@ int run_execute(struct graph **graph, struct plan *plan, const struct run_option
         .result = result,
         .arena = plan->arena,
         .signal_fd = -1,
+        .altered_signals = os_altered_signals(),
         .jobserver = {.take_fd = -1, .give_fd = -1, .child_read_fd = -1, .child_write_fd = -1},
         .begin_ns = os_monotonic_ns()};
     struct err late = {0};

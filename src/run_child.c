@@ -60,6 +60,7 @@ static int spawn(struct run *r, struct job *job, struct err *e)
     job->how.stderr_fd = console ? 2 : pipe_end;
     job->how.same_group = console;
     job->how.guard = r->guard;
+    job->how.altered_signals = r->altered_signals;
     rc = os_spawn(&job->how, &job->pid, &job->pidfd, e);
 out:
     if (pipe_end >= 0)
@@ -129,19 +130,19 @@ void run_job_free(struct run *r, struct job *job)
     free(job);
 }
 
+/* Most commands print nothing: no room is made for them. */
 bool run_job_read(struct job *job)
 {
-    enum { CHUNK_BYTES = 1 << 16 };
+    char chunk[1 << 16];
     for (;;) {
-        ssize_t n = read(job->pipe_fd, buf_reserve(&job->output, CHUNK_BYTES), CHUNK_BYTES);
+        ssize_t n = read(job->pipe_fd, chunk, sizeof chunk);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
             return true;
         if (n <= 0)
             return false;
-        job->output.len += (size_t)n;
-        job->output.ptr[job->output.len] = '\0';
+        buf_add(&job->output, chunk, (size_t)n);
         if (job->output.len > RUN_OUTPUT_LIMIT_BYTES) {
             job->flooded = true;
             job->output.len = RUN_OUTPUT_KEPT_BYTES;

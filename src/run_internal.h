@@ -103,6 +103,7 @@ struct run {
     struct os_guard *guard;
     struct jobserver jobserver;
     int signal_fd;
+    uint64_t altered_signals;
     size_t jobs_at_most;
     bool alone;    /* what runs now tolerates nothing beside it */
     bool stopping; /* nothing new starts */

@@ -241,8 +241,11 @@ static void no_descriptor_leaks_but_those_kept(void **state)
     close(kept);
 }
 
-static void signals_start_at_their_defaults(void **state)
+static void assert_default_signals(bool asked)
 {
+    static const char script[] = "grep -E '^Sig(Blk|Ign):' /proc/self/status";
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
+    struct os_spawn how = plain(argv);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct sigaction old;
     struct buf out = {0};
@@ -250,17 +253,25 @@ static void signals_start_at_their_defaults(void **state)
     sigset_t before;
     sigset_t after;
 
-    (void)state;
     sigaction(SIGUSR1, &ignore, &old);
+    how.altered_signals = asked ? os_altered_signals() : 0;
+    assert_int_equal(how.altered_signals != 0, asked);
     sigemptyset(&block);
     sigaddset(&block, SIGUSR2);
     sigprocmask(SIG_BLOCK, &block, &before);
-    collect_sh("grep -E '^Sig(Blk|Ign):' /proc/self/status", &out);
+    collect(&how, &out);
     sigprocmask(SIG_SETMASK, &before, &after);
     sigaction(SIGUSR1, &old, NULL);
     assert_string_equal(buf_text(&out), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
     assert_true(sigismember(&after, SIGUSR2));
     buf_release(&out);
+}
+
+static void signals_start_at_their_defaults(void **state)
+{
+    (void)state;
+    assert_default_signals(false);
+    assert_default_signals(true);
 }
 
 static void the_umask_is_fixed(void **state)
