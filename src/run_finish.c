@@ -71,8 +71,8 @@ static int collect_one(struct run *r, uint32_t node, const struct artifact *a, b
     if (folder)
         return collect_folder(r, path, out, e);
     out->mode = stat.mode & 0777;
-    return store_put_file(r->options->store, path, r->options->cache, &out->digest,
-                          &out->size_bytes, e);
+    return store_put_file_soon(r->options->store, path, r->options->cache, &out->digest,
+                               &out->size_bytes, e);
 }
 
 int run_collect_outputs(struct run *r, uint32_t node, bool must, struct action_record *record,
@@ -131,7 +131,8 @@ static int put_log(struct run *r, struct job *job, struct action_record *record,
     record->log_bytes = job->output.len;
     if (job->output.len == 0)
         return 0;
-    return store_put_bytes(r->options->store, job->output.ptr, job->output.len, &record->log, e);
+    return store_put_bytes_soon(r->options->store, job->output.ptr, job->output.len, &record->log,
+                                e);
 }
 
 static void fill_record(struct run *r, const struct job *job, struct action_record *record)

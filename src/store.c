@@ -73,7 +73,7 @@ static int check_length(struct store *s, const char *path, struct err *e)
 
 static int open_tables(struct store *s, struct err *e)
 {
-    static const char *const names[] = {"actions", "nodes", "values"};
+    static const char *const names[] = {"actions", "nodes", "values", "objects"};
     MDB_txn *txn;
     int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
 
@@ -208,12 +208,24 @@ void store_close(struct store *store)
     free(store);
 }
 
-static const char *op_key(struct arena *arena, enum store_table table, const struct digest *key)
-{
-    char hex[DIGEST_HEX_LEN + 1];
+/* A table and a digest as a key of op_by_key. */
+struct op_key {
+    char text[1 + DIGEST_HEX_LEN + 1];
+};
 
-    digest_hex(key, hex);
-    return arena_printf(arena, "%d%s", (int)table, hex);
+static struct op_key op_key(enum store_table table, const struct digest *key)
+{
+    struct op_key k = {{(char)('0' + table)}};
+
+    digest_hex(key, k.text + 1);
+    return k;
+}
+
+static void index_op(struct store *s, const struct store_op *op, size_t at)
+{
+    struct op_key key = op_key(op->table, &op->key);
+
+    strmap_set(&s->op_by_key, arena_strdup(&s->op_arena, key.text), (uint32_t)at);
 }
 
 void store_add_op(struct store *s, enum store_table table, const struct digest *key,
@@ -225,7 +237,7 @@ void store_add_op(struct store *s, enum store_table table, const struct digest *
     }
     s->ops[s->op_count] = (struct store_op){
         table, *key, {arena_memdup(&s->op_arena, value.ptr, value.len), value.len}};
-    strmap_set(&s->op_by_key, op_key(&s->op_arena, table, key), (uint32_t)s->op_count);
+    index_op(s, &s->ops[s->op_count], s->op_count);
     s->op_count++;
 }
 
@@ -234,11 +246,12 @@ static void forget_ops(struct store *s, size_t count)
 {
     strmap_release(&s->op_by_key);
     s->op_count = count;
+    if (s->journaled > count)
+        s->journaled = count;
     if (count == 0)
         arena_release(&s->op_arena);
     for (size_t i = 0; i < count; i++)
-        strmap_set(&s->op_by_key, op_key(&s->op_arena, s->ops[i].table, &s->ops[i].key),
-                   (uint32_t)i);
+        index_op(s, &s->ops[i], i);
 }
 
 int store_begin(struct store *s, struct err *e)
@@ -376,15 +389,45 @@ void store_table_done(struct store *s)
 static bool find_op(struct store *s, enum store_table table, const struct digest *key,
                     struct str *value)
 {
-    struct arena arena = {0};
-    uint32_t at = STRMAP_NONE;
+    struct op_key wanted = op_key(table, key);
+    uint32_t at = s->op_count > 0 ? strmap_get(&s->op_by_key, wanted.text) : STRMAP_NONE;
 
-    if (s->op_count > 0)
-        at = strmap_get(&s->op_by_key, op_key(&arena, table, key));
     if (at != STRMAP_NONE)
         *value = s->ops[at].value;
-    arena_release(&arena);
     return at != STRMAP_NONE;
+}
+
+/* Also while a cursor is under way: what it reads is in the same snapshot. */
+int store_table_copy(struct store *s, enum store_table table, const struct digest *key,
+                     struct buf *out, bool *found, struct err *e)
+{
+    MDB_val k = {DIGEST_BYTES, (void *)(uintptr_t)key->bytes};
+    MDB_val v = {0, NULL};
+    MDB_txn *txn = s->read;
+    struct str value = {0};
+    bool within = s->reading;
+    int rc;
+
+    *found = false;
+    if (find_op(s, table, key, &value)) {
+        *found = value.len > 0;
+    } else {
+        if (!within && begin_read(s, &txn, e) < 0)
+            return -1;
+        rc = mdb_get(txn, s->tables[table], &k, &v);
+        *found = rc == 0;
+        value = (struct str){v.mv_data, v.mv_size};
+        if (rc && rc != MDB_NOTFOUND) {
+            if (!within)
+                store_table_done(s);
+            return fail(s, "read", rc, e);
+        }
+    }
+    if (*found && out)
+        buf_add(out, value.ptr, value.len);
+    if (!within)
+        store_table_done(s);
+    return 0;
 }
 
 int store_table_get(struct store *s, enum store_table table, const struct digest *key,

@@ -1,9 +1,9 @@
 /* store: content-addressed objects and records of what ran.
  *
  * Objects lie under <dir>/cas/ab/<sha256>.gz, gzip files that zcat reads, written beside and
- * renamed. Records lie in one LMDB environment (<dir>/state.mdb): copy-on-write pages, so a kill -9
- * at any instant leaves the last committed state. The only user of zlib and LMDB. Knows no
- * execution. One thread at a time.
+ * renamed; what a run made and is no larger than 1 KiB lies among the records. Those lie in one
+ * LMDB environment (<dir>/state.mdb): copy-on-write pages, so a kill -9 at any instant leaves the
+ * last committed state. The only user of zlib and LMDB. Knows no execution. One thread at a time.
  *
  * What a crash can do. Records are synced to the disk when they are committed, those of a run
  * within five seconds (a journal holds them until then); objects are not, one fsync an object would
@@ -60,6 +60,12 @@ int store_put_bytes(struct store *s, const void *bytes, size_t len, struct diges
 /* `cache` learns the file's digest; NULL: nobody does. */
 int store_put_file(struct store *s, const char *path, struct hash_cache *cache, struct digest *out,
                    uint64_t *size_bytes, struct err *e);
+/* The same for a run, whose records are committed soon: a small object goes with them, and until
+ * then is seen by this process only. */
+int store_put_bytes_soon(struct store *s, const void *bytes, size_t len, struct digest *out,
+                         struct err *e);
+int store_put_file_soon(struct store *s, const char *path, struct hash_cache *cache,
+                        struct digest *out, uint64_t *size_bytes, struct err *e);
 bool store_has(struct store *s, const struct digest *d);
 /* Reads it and checks its digest; a damaged or missing object is an error that names it. */
 int store_get_bytes(struct store *s, const struct digest *d, struct buf *out, struct err *e);
@@ -135,7 +141,7 @@ int store_objects(struct store *s, struct arena *arena, struct store_object **ou
                   struct err *e);
 /* Reads one object without keeping it and leaves it where it is, damaged or not; the error is that
  * of store_get_bytes. */
-int store_check_object(const struct store *s, const struct digest *d, struct err *e);
+int store_check_object(struct store *s, const struct digest *d, struct err *e);
 /* `folder`: the object lists others. */
 typedef int store_digest_fn(void *ctx, const struct digest *d, bool folder, struct err *e);
 /* The objects that the nodes' present states name. */

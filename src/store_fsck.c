@@ -30,21 +30,40 @@ static void report_stray(struct check *c, const char *path)
     c->fault(c->ctx, what, temporary ? "a killed build left it: remove it" : "remove it");
 }
 
+static void check_object(struct check *c, const struct digest *d)
+{
+    char hex[DIGEST_HEX_LEN + 1];
+    struct err why = {0};
+
+    c->objects++;
+    digest_hex(d, hex);
+    if (store_check_object(c->s, d, &why) < 0)
+        report(c, "what needs it is named below; `spak gc` removes it when nothing does", &why);
+    else
+        strmap_set(&c->whole, arena_strdup(&c->arena, hex), 1);
+}
+
 static void check_object_file(struct check *c, const char *folder, const char *name)
 {
     const char *path = arena_printf(&c->arena, "%s/cas/%s/%s", c->s->dir, folder, name);
-    struct err why = {0};
     struct digest d;
 
     if (!store_object_name(folder, name, &d)) {
         report_stray(c, path);
         return;
     }
-    c->objects++;
-    if (store_check_object(c->s, &d, &why) < 0)
-        report(c, "what needs it is named below; `spak gc` removes it when nothing does", &why);
-    else
-        strmap_set(&c->whole, arena_strndup(&c->arena, name, DIGEST_HEX_LEN), 1);
+    check_object(c, &d);
+}
+
+static int check_small(void *ctx, const struct digest *key, struct str value, struct err *e)
+{
+    struct digest d;
+
+    (void)value;
+    (void)e;
+    memcpy(&d, key, sizeof(d)); /* it may lie at an odd address */
+    check_object(ctx, &d);
+    return 0;
 }
 
 static int check_objects(struct check *c, struct err *e)
@@ -194,6 +213,8 @@ int store_fsck(struct store *s, store_fault_fn *fault, void *ctx, size_t *object
     struct check c = {.s = s, .fault = fault, .ctx = ctx};
     int rc = check_objects(&c, e);
 
+    if (rc == 0)
+        rc = store_table_each_key(s, TABLE_OBJECTS, check_small, &c, e);
     if (rc == 0)
         rc = store_table_each(s, TABLE_ACTIONS, check_actions, &c, e);
     if (rc == 0)

@@ -6,11 +6,10 @@
 
 #include <lmdb.h>
 
-enum store_table { TABLE_ACTIONS, TABLE_NODES, TABLE_VALUES, TABLE_COUNT };
+enum store_table { TABLE_ACTIONS, TABLE_NODES, TABLE_VALUES, TABLE_OBJECTS, TABLE_COUNT };
 
-/* A put that is not in the tables yet: of the transaction that is open, or committed to the
- * journal.
- */
+/* A put that is not in the tables yet: of the transaction that is open, committed to the journal, or
+ * of an object that goes with the next commit. */
 struct store_op {
     enum store_table table;
     struct digest key;
@@ -33,7 +32,8 @@ struct store {
     struct arena op_arena;  /* of everything below */
     struct store_op *ops;
     size_t op_count, op_cap;
-    size_t begun;            /* ops before this one are committed */
+    size_t begun;            /* ops before this one are not of the transaction that is open */
+    size_t journaled;        /* ops before this one are in the journal */
     struct strmap op_by_key; /* the latest op of a key */
     int journal_fd;          /* -1: not ours */
     size_t journal_bytes;
@@ -59,6 +59,9 @@ int store_journal_open(struct store *s, struct err *e);
 int store_table_get(struct store *s, enum store_table table, const struct digest *key,
                     struct str *value, bool *found, struct err *e);
 void store_table_done(struct store *s);
+/* Appends it to `out` (may be NULL). */
+int store_table_copy(struct store *s, enum store_table table, const struct digest *key,
+                     struct buf *out, bool *found, struct err *e);
 /* Calls back for every value of a table, in the order of keys. */
 typedef int store_each_fn(void *ctx, struct str value, struct err *e);
 int store_table_each(struct store *s, enum store_table table, store_each_fn *fn, void *ctx,
@@ -93,6 +96,12 @@ int store_decode_node(struct str value, struct arena *arena, const char **name,
 void store_encode_value(const char *name, const void *bytes, size_t len, struct buf *out);
 int store_decode_value(struct str value, struct arena *arena, const char **name, struct str *bytes,
                        struct err *e);
+
+/* store_small.c: objects among the records. Nothing of `out` is checked against the digest. */
+bool store_small_has(struct store *s, const struct digest *d);
+int store_small_get(struct store *s, const struct digest *d, struct buf *out, bool *found,
+                    struct err *e);
+int store_small_remove(struct store *s, const struct digest *d, struct err *e);
 
 /* store_object.c */
 char *store_object_path(const struct store *s, struct arena *arena, const struct digest *d);

@@ -47,7 +47,7 @@ static void encode_group(const struct store *s, struct buf *out)
     uint32_t crc;
 
     buf_add(out, "\0\0\0\0\0\0\0\0", HEAD_BYTES);
-    for (size_t i = s->begun; i < s->op_count; i++) {
+    for (size_t i = s->journaled; i < s->op_count; i++) {
         const struct store_op *op = &s->ops[i];
 
         buf_addch(out, (char)op->table);
@@ -84,10 +84,12 @@ static int append(struct store *s, struct err *e)
 
     encode_group(s, &group);
     rc = os_write_fd(s->journal_fd, group.ptr, group.len, journal_path(s, &arena), e);
-    if (rc == 0)
+    if (rc == 0) {
         s->journal_bytes += group.len;
-    else if (ftruncate(s->journal_fd, (off_t)s->journal_bytes) == 0)
+        s->journaled = s->op_count;
+    } else if (ftruncate(s->journal_fd, (off_t)s->journal_bytes) == 0) {
         lseek(s->journal_fd, (off_t)s->journal_bytes, SEEK_SET);
+    }
     buf_release(&group);
     arena_release(&arena);
     return rc;

@@ -54,7 +54,7 @@ static bool object_is_there(const char *path)
 bool store_has(struct store *s, const struct digest *d)
 {
     struct arena arena = {0};
-    bool there = object_is_there(store_object_path(s, &arena, d));
+    bool there = store_small_has(s, d) || object_is_there(store_object_path(s, &arena, d));
 
     arena_release(&arena);
     return there;
@@ -285,8 +285,8 @@ static int object_error(struct err *e, enum err_code code, const char *path, con
                     "build what made it again: that puts it back; `spak fsck` checks the others");
 }
 
-static int read_object(const char *path, const struct digest *d, sink_fn *sink, void *ctx,
-                       struct err *e)
+static int read_file(const char *path, const struct digest *d, sink_fn *sink, void *ctx,
+                     struct err *e)
 {
     struct unpacker u = {.sink = sink, .ctx = ctx};
     struct os_stat stat;
@@ -318,11 +318,54 @@ static int read_object(const char *path, const struct digest *d, sink_fn *sink, 
     return rc;
 }
 
-/* A damaged object is of no use to anybody, and in the way of a whole one. */
-static int remove_if_damaged(const char *path, int rc, const struct err *e)
+static int read_small(const struct store *s, const struct digest *d, const struct buf *content,
+                      sink_fn *sink, void *ctx, struct err *e)
 {
-    if (rc < 0 && e->code == ERR_object_damaged)
-        unlink(path);
+    struct arena arena = {0};
+    struct digest digest;
+    int rc = 0;
+
+    hash_bytes(buf_text(content), content->len, &digest);
+    if (digest_equal(&digest, d)) {
+        rc = sink(ctx, buf_text(content), content->len, e);
+    } else {
+        char hex[DIGEST_HEX_LEN + 1];
+
+        digest_hex(d, hex);
+        rc = object_error(e, ERR_object_damaged,
+                          arena_printf(&arena, "%.12s in %s/state.mdb", hex, s->dir),
+                          "is damaged: its content has another digest");
+    }
+    arena_release(&arena);
+    return rc;
+}
+
+static int read_object(struct store *s, const struct digest *d, sink_fn *sink, void *ctx,
+                       struct err *e)
+{
+    struct arena arena = {0};
+    struct buf content = {0};
+    bool small;
+    int rc = store_small_get(s, d, &content, &small, e);
+
+    if (rc == 0 && small)
+        rc = read_small(s, d, &content, sink, ctx, e);
+    else if (rc == 0)
+        rc = read_file(store_object_path(s, &arena, d), d, sink, ctx, e);
+    buf_release(&content);
+    arena_release(&arena);
+    return rc;
+}
+
+/* A damaged object is of no use to anybody, and in the way of a whole one. */
+static int take_object(struct store *s, const struct digest *d, sink_fn *sink, void *ctx,
+                       struct err *e)
+{
+    int rc = read_object(s, d, sink, ctx, e);
+    struct err ignored = {0};
+
+    if (rc < 0 && e->code == ERR_object_damaged && store_remove(s, d, &ignored) < 0)
+        err_release(&ignored);
     return rc;
 }
 
@@ -335,13 +378,9 @@ static int nowhere(void *ctx, const void *bytes, size_t len, struct err *e)
     return 0;
 }
 
-int store_check_object(const struct store *s, const struct digest *d, struct err *e)
+int store_check_object(struct store *s, const struct digest *d, struct err *e)
 {
-    struct arena arena = {0};
-    int rc = read_object(store_object_path(s, &arena, d), d, nowhere, NULL, e);
-
-    arena_release(&arena);
-    return rc;
+    return read_object(s, d, nowhere, NULL, e);
 }
 
 static int into_buf(void *ctx, const void *bytes, size_t len, struct err *e)
@@ -353,16 +392,13 @@ static int into_buf(void *ctx, const void *bytes, size_t len, struct err *e)
 
 int store_get_bytes(struct store *s, const struct digest *d, struct buf *out, struct err *e)
 {
-    struct arena arena = {0};
-    const char *path = store_object_path(s, &arena, d);
     size_t before = out->len;
-    int rc = remove_if_damaged(path, read_object(path, d, into_buf, out, e), e);
+    int rc = take_object(s, d, into_buf, out, e);
 
     if (rc < 0 && out->ptr) {
         out->len = before;
         out->ptr[before] = '\0';
     }
-    arena_release(&arena);
     return rc;
 }
 
@@ -381,8 +417,6 @@ static int into_file(void *ctx, const void *bytes, size_t len, struct err *e)
 int store_get_file(struct store *s, const struct digest *d, const char *path, uint32_t mode,
                    struct err *e)
 {
-    struct arena arena = {0};
-    const char *object = store_object_path(s, &arena, d);
     struct file_sink file = {path, -1};
     char *temp = NULL;
     int rc = os_mkdirs_for(path, e);
@@ -390,12 +424,11 @@ int store_get_file(struct store *s, const struct digest *d, const char *path, ui
     if (rc == 0)
         rc = os_temp_open(path, mode, &temp, &file.fd, e);
     if (rc == 0) {
-        rc = remove_if_damaged(object, read_object(object, d, into_file, &file, e), e);
+        rc = take_object(s, d, into_file, &file, e);
         if (rc < 0)
             os_temp_drop(temp, file.fd);
         else
             rc = os_temp_keep(path, temp, file.fd, false, e);
     }
-    arena_release(&arena);
     return rc;
 }

@@ -14,17 +14,38 @@ int store_objects_folder(const struct store *s, struct arena *arena, const char 
     return rc;
 }
 
-int store_objects(struct store *s, struct arena *arena, struct store_object **out, size_t *count,
-                  struct err *e)
+struct found {
+    struct store_object *at;
+    size_t count;
+    size_t cap;
+};
+
+static void add_object(struct found *f, const struct digest *d, uint64_t stored_bytes)
+{
+    if (f->count == f->cap) {
+        f->cap = f->cap ? f->cap * 2 : 64;
+        f->at = xrealloc(f->at, f->cap * sizeof(*f->at));
+    }
+    f->at[f->count++] = (struct store_object){*d, stored_bytes};
+}
+
+static int add_small(void *ctx, const struct digest *key, struct str value, struct err *e)
+{
+    struct digest d;
+
+    (void)e;
+    memcpy(&d, key, sizeof(d)); /* it may lie at an odd address */
+    add_object(ctx, &d, value.len);
+    return 0;
+}
+
+static int add_files(struct store *s, struct arena *arena, struct found *f, struct err *e)
 {
     const char *cas = arena_printf(arena, "%s/cas", s->dir);
     struct strs folders = {0};
     struct os_stat stat;
-    size_t cap = 0;
     int rc = os_stat(cas, &stat, e);
 
-    *out = NULL;
-    *count = 0;
     if (rc == 0 && stat.kind == OS_DIR)
         rc = os_list(cas, arena, &folders, e);
     for (size_t i = 0; rc == 0 && i < folders.len; i++) {
@@ -35,24 +56,54 @@ int store_objects(struct store *s, struct arena *arena, struct store_object **ou
         if (rc == 0 && folder)
             rc = os_list(folder, arena, &names, e);
         for (size_t k = 0; rc == 0 && k < names.len; k++) {
-            struct store_object object = {0};
+            struct digest d;
 
-            if (!store_object_name(folders.at[i], names.at[k], &object.digest))
+            if (!store_object_name(folders.at[i], names.at[k], &d))
                 continue;
             rc = os_stat(os_join(arena, folder, names.at[k]), &stat, e);
-            object.stored_bytes = stat.size_bytes;
-            if (*count == cap) {
-                cap = cap ? cap * 2 : 64;
-                *out = xrealloc(*out, cap * sizeof(**out));
-            }
-            (*out)[(*count)++] = object;
+            add_object(f, &d, stat.size_bytes);
         }
         strs_release(&names);
     }
     strs_release(&folders);
-    struct store_object *found = *out;
-    *out = found ? arena_memdup(arena, found, *count * sizeof(*found)) : NULL;
-    free(found);
+    return rc;
+}
+
+static int by_digest(const void *a, const void *b)
+{
+    const struct store_object *x = a, *y = b;
+
+    return memcmp(x->digest.bytes, y->digest.bytes, DIGEST_BYTES);
+}
+
+/* One may be there twice: small among the records, and as a file. */
+static void unite(struct found *f)
+{
+    size_t kept = 0;
+
+    if (f->count > 0)
+        qsort(f->at, f->count, sizeof(*f->at), by_digest);
+    for (size_t i = 0; i < f->count; i++) {
+        if (kept > 0 && by_digest(&f->at[kept - 1], &f->at[i]) == 0)
+            f->at[kept - 1].stored_bytes += f->at[i].stored_bytes;
+        else
+            f->at[kept++] = f->at[i];
+    }
+    f->count = kept;
+}
+
+int store_objects(struct store *s, struct arena *arena, struct store_object **out, size_t *count,
+                  struct err *e)
+{
+    struct found f = {0};
+    int rc = add_files(s, arena, &f, e);
+
+    if (rc == 0)
+        rc = store_table_each_key(s, TABLE_OBJECTS, add_small, &f, e);
+    unite(&f);
+    *count = f.count;
+    *out = f.at ? arena_memdup(arena, f.at, f.count * sizeof(*f.at)) : NULL;
+    free(f.at);
     return rc;
 }
 
@@ -199,6 +250,8 @@ int store_remove(struct store *s, const struct digest *d, struct err *e)
     struct arena arena = {0};
     int rc = os_remove(store_object_path(s, &arena, d), e);
 
+    if (rc == 0)
+        rc = store_small_remove(s, d, e);
     arena_release(&arena);
     return rc;
 }

@@ -151,7 +151,7 @@ static int remove_objects(struct sweep *w, size_t *records, struct err *e)
     for (size_t i = 0; rc == 0 && i < w->count; i++)
         if (!is_marked(w, &w->objects[i].digest))
             rc = store_remove(w->s->store, &w->objects[i].digest, e);
-    return rc;
+    return rc ? rc : store_sync(w->s->store, e);
 }
 
 static int sweep(struct sweep *w, struct err *e)

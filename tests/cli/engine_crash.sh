@@ -79,7 +79,7 @@ test_state_that_is_lost_or_damaged() {
 }
 
 test_fsck_finds_what_is_damaged() {
-    project 'node { "out/x", write = "1" }'
+    project 'node { "out/x", write = ("1"):rep(2000) }'
     spak build
     spak fsck
     assert_exit 0

@@ -20,6 +20,11 @@ history() {
     done
 }
 
+# More than lies among the records: an object with a file of its own.
+long() {
+    printf '%-2000s' "$1"
+}
+
 objects() {
     find out/.spak/cas -name '*.gz' | wc -l
 }
@@ -117,6 +122,29 @@ test_a_gc_that_is_killed() {
     done
 }
 
+# Those among the records, without a file of their own.
+test_small_objects_go_and_stay_like_others() {
+    project 'node { "out/a", inputs = "in", run = { "cp", "in", "out/a" } } target "x" { "out/a", default = true }'
+    history one
+    put in two
+    spak build --no-trace
+    history three
+    assert_absent out/.spak/cas
+    spak gc --dry-run
+    assert_contains out "$(echo two | sha256sum | cut -c1-12)" '1 objects would go'
+    spak gc
+    assert_contains out '1 objects gone'
+    spak fsck
+    assert_exit 0
+    assert_contains out '2 objects'
+    put in one
+    spak build --json
+    assert_ran ''
+    put in two
+    spak build --json
+    assert_ran out/a
+}
+
 test_a_build_at_the_same_time() {
     project '
 node { "out/a", inputs = { "in" }, shell = true, run = "sleep 0.5; cp in out/a" }
@@ -128,7 +156,10 @@ target "x" { "out/a", default = true }'
     assert_exit 0
     wait
     assert_file out/a one
-    stored one || fail 'the gc took what the build had just made'
+    rm out/a
+    spak build --json
+    assert_ran ''
+    assert_file out/a one
 }
 
 damage() { # every byte of a file in its middle turned over
@@ -145,7 +176,7 @@ END
 
 test_damaged_objects_are_named_and_heal() {
     sources
-    history one
+    history "$(long one)"
     for object in out/.spak/cas/*/*.gz; do
         damage "$object"
     done
@@ -160,7 +191,7 @@ test_damaged_objects_are_named_and_heal() {
     spak build --json
     assert_exit 0
     assert_ran ''
-    assert_file out/tree/leaf one
+    assert_file out/tree/leaf "$(long one)"
 }
 
 test_damaged_objects_heal_without_being_asked() {
@@ -179,11 +210,11 @@ test_damaged_objects_heal_without_being_asked() {
 
 test_fsck_of_one_trace() {
     sources
-    history one two
+    history "$(long one)" two
     spak fsck x~1
     assert_exit 0
     assert_contains out ' of '
-    rm out/.spak/cas/*/"$(echo one | sha256sum | cut -d' ' -f1).gz"
+    rm out/.spak/cas/*/"$(printf '%s\n' "$(long one)" | sha256sum | cut -d' ' -f1).gz"
     spak fsck x
     assert_exit 0
     spak fsck x~1

@@ -346,6 +346,188 @@ static void a_put_that_fails_leaves_no_object(void **state)
     assert_int_equal(child_puts("store_put:1:EINTR"), 0);
 }
 
+static struct digest put_soon(const void *bytes, size_t len)
+{
+    struct digest digest;
+    struct err e = {0};
+
+    ok(store_put_bytes_soon(store, bytes, len, &digest, &e), &e);
+    return digest;
+}
+
+static bool has_file(const struct digest *d)
+{
+    struct arena arena = {0};
+    struct os_stat stat;
+    struct err e = {0};
+
+    ok(os_stat(object_path(&arena, d), &stat, &e), &e);
+    arena_release(&arena);
+    return stat.kind == OS_FILE;
+}
+
+/* Up to 1 KiB there is no file, above there is. */
+static void small_ones_of_a_run_come_back(void **state)
+{
+    static const size_t sizes[] = {0, 1, 17, 1023, 1024, 1025, 4000};
+    char bytes[4000];
+
+    (void)state;
+    memset(bytes, 'r', sizeof(bytes));
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct digest digest = put_soon(bytes, sizes[i]);
+        struct buf out = {0};
+        struct err e = {0};
+
+        assert_true(store_has(store, &digest));
+        if (sizes[i] > 0)
+            assert_int_equal(has_file(&digest), sizes[i] > 1024);
+        ok(store_get_bytes(store, &digest, &out, &e), &e);
+        assert_int_equal(out.len, sizes[i]);
+        assert_memory_equal(buf_text(&out), bytes, sizes[i]);
+        ok(store_get_file(store, &digest, "of_a_run", 0644, &e), &e);
+        put_soon(bytes, sizes[i]);
+        buf_release(&out);
+    }
+}
+
+static void a_small_file_goes_in_and_out(void **state)
+{
+    struct hash_cache *cache = hash_cache_open("cache");
+    struct digest digest;
+    struct err e = {0};
+    uint64_t size_bytes = 0;
+
+    (void)state;
+    put_text("small", "of a run, from a file", 0644);
+    ok(store_put_file_soon(store, "small", cache, &digest, &size_bytes, &e), &e);
+    assert_int_equal(size_bytes, 21);
+    assert_false(has_file(&digest));
+    ok(store_get_file(store, &digest, "small.again", 0644, &e), &e);
+    assert_content("small.again", "of a run, from a file");
+    assert_int_equal(store_put_file_soon(store, "absent", cache, &digest, &size_bytes, &e), -1);
+    assert_string_equal(e.message, "cannot read absent: No such file or directory");
+    err_release(&e);
+    hash_cache_close(cache);
+}
+
+/* What another process finds. */
+static bool other_has(const struct digest *d)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        struct err e = {0};
+
+        store = store_open("s", &e);
+        _exit(!store ? 2 : store_has(store, d));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+    return WEXITSTATUS(status) == 1;
+}
+
+/* What a process puts, and commits or not, before it is killed. */
+static struct digest put_and_die(const char *text, bool commit)
+{
+    struct digest digest;
+    int status;
+    pid_t pid = fork();
+
+    hash_bytes(text, strlen(text), &digest);
+    if (pid == 0) {
+        struct err e = {0};
+
+        store = store_open("s", &e);
+        put_soon(text, strlen(text));
+        ok(store_begin(store, &e), &e);
+        ok(store_put_value(store, text, "v", 1, &e), &e);
+        if (commit)
+            ok(store_commit_soon(store, &e), &e);
+        raise(SIGKILL);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    return digest;
+}
+
+static void small_ones_are_kept_with_their_records(void **state)
+{
+    struct digest digest;
+
+    (void)state;
+    digest = put_and_die("was committed", true);
+    assert_true(other_has(&digest));
+    digest = put_and_die("was not", false);
+    assert_false(other_has(&digest));
+}
+
+/* The object was put before the transaction began. */
+static void an_abort_leaves_small_ones(void **state)
+{
+    struct digest digest = put_soon("before", 6);
+    struct buf out = {0};
+    struct err e = {0};
+    bool found;
+
+    (void)state;
+    ok(store_begin(store, &e), &e);
+    ok(store_put_value(store, "aborted", "v", 1, &e), &e);
+    store_abort(store);
+    assert_true(store_has(store, &digest));
+    ok(store_begin(store, &e), &e);
+    ok(store_put_value(store, "kept", "v", 1, &e), &e);
+    ok(store_commit_soon(store, &e), &e);
+    ok(store_sync(store, &e), &e);
+    assert_true(other_has(&digest));
+    ok(store_get_value(store, "aborted", &out, &found, &e), &e);
+    assert_false(found);
+    buf_release(&out);
+}
+
+static void a_damaged_small_one_heals(void **state)
+{
+    struct digest digest = put_soon("to be damaged", 13);
+    struct buf out = {0};
+    struct err e = {0};
+
+    (void)state;
+    ok(store_table_put(store, TABLE_OBJECTS, &digest, str_of("\1to be damages"), &e), &e);
+    assert_int_equal(store_check_object(store, &digest, &e), -1);
+    assert_int_equal(e.code, ERR_object_damaged);
+    err_release(&e);
+    assert_heals(&digest, "to be damaged");
+    put_soon("to be damaged", 13);
+    ok(store_get_bytes(store, &digest, &out, &e), &e);
+    buf_release(&out);
+}
+
+static void small_ones_are_listed_and_removed(void **state)
+{
+    struct digest digest = put_soon("listed", 6);
+    struct store_object *objects;
+    struct arena arena = {0};
+    struct err e = {0};
+    size_t count, times = 0;
+
+    (void)state;
+    put_bytes("listed", 6); /* for all to see: a file */
+    ok(store_objects(store, &arena, &objects, &count, &e), &e);
+    for (size_t i = 0; i < count; i++) {
+        times += digest_equal(&objects[i].digest, &digest);
+        if (i > 0)
+            assert_true(memcmp(&objects[i - 1].digest, &objects[i].digest, DIGEST_BYTES) < 0);
+    }
+    assert_int_equal(times, 1);
+    ok(store_remove(store, &digest, &e), &e);
+    assert_false(has_file(&digest));
+    assert_false(store_has(store, &digest));
+    ok(store_sync(store, &e), &e);
+    assert_false(other_has(&digest));
+    arena_release(&arena);
+}
+
 static void make_folder(const char *root)
 {
     char path[256];
@@ -482,6 +664,12 @@ int main(void)
         cmocka_unit_test(an_empty_object_is_not_there),
         cmocka_unit_test(a_damaged_object_leaves_the_file_alone),
         cmocka_unit_test(a_put_that_fails_leaves_no_object),
+        cmocka_unit_test(small_ones_of_a_run_come_back),
+        cmocka_unit_test(a_small_file_goes_in_and_out),
+        cmocka_unit_test(small_ones_are_kept_with_their_records),
+        cmocka_unit_test(an_abort_leaves_small_ones),
+        cmocka_unit_test(a_damaged_small_one_heals),
+        cmocka_unit_test(small_ones_are_listed_and_removed),
         cmocka_unit_test(a_folder_comes_back_whole),
         cmocka_unit_test(a_folder_that_lost_a_file_leaves_the_old_one),
         cmocka_unit_test(a_forged_listing_leads_nowhere),

@@ -1,0 +1,92 @@
+#include "store_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A file of its own costs more than the commands that make most small outputs: a new inode, a
+ * temporary, a rename, compression that gains nothing. What a run makes is put beside its records
+ * instead, and reaches the disk with them. Not what others must see at once. */
+#define SMALL_BYTES 1024
+
+/* Puts that nobody commits (a run does, every few seconds) are not piled up. */
+#define PENDING_AT_MOST 16384
+
+/* The first byte of a value: that of an empty object would mean that it goes. */
+#define MARK '\1'
+
+static int put_small(struct store *s, const struct digest *d, const void *bytes, size_t len,
+                     struct err *e)
+{
+    char value[1 + SMALL_BYTES] = {MARK};
+
+    if (store_pass("store_put") < 0)
+        return err_errno(e, ERR_state_failed, "cannot write to %s/state.mdb", s->dir);
+    memcpy(value + 1, bytes, len);
+    store_add_op(s, TABLE_OBJECTS, d, (struct str){value, 1 + len});
+    return !s->open && s->op_count - s->journaled > PENDING_AT_MOST ? store_sync(s, e) : 0;
+}
+
+int store_put_bytes_soon(struct store *s, const void *bytes, size_t len, struct digest *out,
+                         struct err *e)
+{
+    if (len > SMALL_BYTES)
+        return store_put_bytes(s, bytes, len, out, e);
+    hash_bytes(bytes, len, out);
+    return store_has(s, out) ? 0 : put_small(s, out, bytes, len, e);
+}
+
+/* Between the stat and the reading the file may have moved: then it is put as any other. */
+int store_put_file_soon(struct store *s, const char *path, struct hash_cache *cache,
+                        struct digest *out, uint64_t *size_bytes, struct err *e)
+{
+    struct hash_look look;
+    struct digest digest;
+    struct buf content = {0};
+    bool small;
+    int rc = 0;
+
+    if (hash_cache_look(cache, path, &look, e) < 0)
+        return -1;
+    small = look.stat.kind == OS_FILE && look.stat.size_bytes <= SMALL_BYTES;
+    if (small && !store_has(s, &look.digest)) {
+        rc = os_read(path, &content, e);
+        hash_bytes(buf_text(&content), content.len, &digest);
+        small = digest_equal(&digest, &look.digest);
+        if (rc == 0 && small)
+            rc = put_small(s, &digest, buf_text(&content), content.len, e);
+        buf_release(&content);
+    }
+    *out = look.digest;
+    *size_bytes = look.stat.size_bytes;
+    return rc < 0 || small ? rc : store_put_file(s, path, cache, out, size_bytes, e);
+}
+
+bool store_small_has(struct store *s, const struct digest *d)
+{
+    struct err ignored = {0};
+    bool found;
+
+    if (store_table_copy(s, TABLE_OBJECTS, d, NULL, &found, &ignored) < 0)
+        err_release(&ignored);
+    return found;
+}
+
+int store_small_get(struct store *s, const struct digest *d, struct buf *out, bool *found,
+                    struct err *e)
+{
+    struct buf value = {0};
+    int rc = store_table_copy(s, TABLE_OBJECTS, d, &value, found, e);
+
+    if (*found && value.len > 0)
+        buf_add(out, value.ptr + 1, value.len - 1);
+    buf_release(&value);
+    return rc;
+}
+
+int store_small_remove(struct store *s, const struct digest *d, struct err *e)
+{
+    if (store_small_has(s, d))
+        store_add_op(s, TABLE_OBJECTS, d, (struct str){"", 0});
+    return s->op_count - s->journaled > PENDING_AT_MOST && !s->open ? store_sync(s, e) : 0;
+}
