@@ -107,10 +107,15 @@ const char *gate_spent(struct gate *gate, enum gate_object object, const char *n
 
 /* How a node ended, as far as the protocol cares. */
 enum gate_end { GATE_END_OK, GATE_END_FAILED, GATE_END_REFUSED };
+struct gate_ended {
+    enum gate_end end;
+    int exit_code;
+    const char *code; /* why it was refused: "P104" */
+};
 /* Writes down what the end of a node means: its own state, that of the hypotheses a verdict judges,
  * and of what rested on an invariant that fell. Its outputs lie on disk. Inside a transaction. */
-int gate_note(struct gate *gate, const struct graph *g, uint32_t node, enum gate_end end,
-              int exit_code, struct err *e);
+int gate_note(struct gate *gate, const struct graph *g, uint32_t node, const struct gate_ended *how,
+              struct err *e);
 
 /* The journal, "" when nothing happened yet. */
 int gate_journal(struct gate *gate, const char **text, struct err *e);

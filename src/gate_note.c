@@ -77,7 +77,7 @@ static int note_ground(struct note *n, uint32_t artifact, struct err *e)
     if (producer == GRAPH_NONE || !gate_names(n->g, producer, &object, &name) ||
         gate_last(n->gate, object, name))
         return 0;
-    return gate_note(n->gate, n->g, producer, GATE_END_OK, 0, e);
+    return gate_note(n->gate, n->g, producer, &(struct gate_ended){.end = GATE_END_OK}, e);
 }
 
 static int note_grounds(struct note *n, uint32_t node, struct err *e)
@@ -221,7 +221,7 @@ static int each_resting(struct note *n, const char *law, each_resting_fn *fn, st
     return rc;
 }
 
-static enum gate_state state_of(enum gate_object object, enum gate_end end, int exit_code)
+static enum gate_state state_of(enum gate_object object, const struct gate_ended *how)
 {
     static const enum gate_state good[] = {
         [GATE_INVARIANT] = GATE_VERIFIED, [GATE_GUIDE] = GATE_ISSUED,
@@ -229,15 +229,15 @@ static enum gate_state state_of(enum gate_object object, enum gate_end end, int 
         [GATE_VERDICT] = GATE_GIVEN,      [GATE_MEASUREMENT] = GATE_MEASURED,
         [GATE_HYPOTHESIS] = GATE_OPEN,
     };
-    if (end == GATE_END_OK)
-        return exit_code ? GATE_REJECTED : good[object];
-    if (end == GATE_END_REFUSED)
+    if (how->end == GATE_END_OK)
+        return how->exit_code ? GATE_REJECTED : good[object];
+    if (how->end == GATE_END_REFUSED)
         return object == GATE_INVARIANT ? GATE_REFUTED : GATE_REFUSED;
     return GATE_FAILED;
 }
 
-int gate_note(struct gate *gate, const struct graph *g, uint32_t node, enum gate_end end,
-              int exit_code, struct err *e)
+int gate_note(struct gate *gate, const struct graph *g, uint32_t node, const struct gate_ended *how,
+              struct err *e)
 {
     struct note n = {.gate = gate, .g = g};
     enum gate_object object;
@@ -246,14 +246,15 @@ int gate_note(struct gate *gate, const struct graph *g, uint32_t node, enum gate
     int rc = 0;
     if (!gate_names(g, node, &object, &name))
         return 0;
-    enum gate_state state = state_of(object, end, exit_code);
-    if (gate_load(gate, e) < 0 ||
-        (end == GATE_END_OK && digest_about(&n, node, object, name, &digest, e) < 0))
+    enum gate_state state = state_of(object, how);
+    bool ok = how->end == GATE_END_OK;
+    if (gate_load(gate, e) < 0 || (ok && digest_about(&n, node, object, name, &digest, e) < 0))
         return -1;
     if (object == GATE_HYPOTHESIS)
-        rc = end == GATE_END_OK ? open_hypothesis(&n, output_path(g, node), e) : 0;
+        rc = ok ? open_hypothesis(&n, output_path(g, node), e) : 0;
     else
-        rc = step(&n, object, name, state, &digest, "", e);
+        rc = step(&n, object, name, state, &digest,
+                  state == GATE_REFUSED ? arena_printf(&n.arena, "code %s", how->code) : "", e);
     if (rc == 0 && object == GATE_INVARIANT && state != GATE_FAILED)
         rc = each_resting(&n, name, state == GATE_REFUTED ? doubt : trust, e);
     if (rc == 0 && state == GATE_GIVEN)

@@ -278,11 +278,15 @@ static enum gate_end end_of(const struct run *r, const struct ended *end)
 
 static int note_one(struct run *r, const struct ended *end, struct err *e)
 {
-    int exit_code = end->state ? end->state->record.exit_code : 0;
+    struct gate_ended how = {
+        .end = end_of(r, end),
+        .exit_code = end->state ? end->state->record.exit_code : 0,
+        .code = err_info(end->error.code)->id,
+    };
     if (end->state && gate_spend(r->options->gate, run_graph(r), end->node,
                                  end->state->record.wall_ns, end->state->record.cpu_ns, e) < 0)
         return -1;
-    return gate_note(r->options->gate, run_graph(r), end->node, end_of(r, end), exit_code, e);
+    return gate_note(r->options->gate, run_graph(r), end->node, &how, e);
 }
 
 static int write_down(struct run *r, const struct ended *end, struct err *e)

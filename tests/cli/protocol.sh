@@ -272,8 +272,11 @@ test_a_budget_that_is_spent_gives_no_lease() {
     spak build -B bench/axpy
     assert_exit 3
     assert_contains err 'error[P112]: measurement bench/axpy has spent what it was allowed: 2 of 2 tries, ' ' of 900 s wall'
+    spak build # the trace of the target has it
+    journal
+    assert_contains "$scratch/journal" 'measurement bench/axpy 3 refused - code P112'
     spak status
-    assert_contains out 'measurement  bench/axpy  ' ', spent 2 tries, '
+    assert_contains out 'measurement  bench/axpy  ' 'refused, code P112, spent 2 tries, '
     sed -i 's/tries = 2/tries = 9/; s/predicts = /allow = { tries = 2 }, &/' spakfile
     spak build
     assert_exit 0

@@ -424,7 +424,8 @@ static void lease(struct world *w)
 static void note(struct world *w, const char *node, enum gate_end end, int exit_code)
 {
     struct err e = {0};
-    ok(gate_note(w->gate, w->graph, graph_find_node(w->graph, node), end, exit_code, &e), &e);
+    struct gate_ended how = {end, exit_code, "P112"};
+    ok(gate_note(w->gate, w->graph, graph_find_node(w->graph, node), &how, &e), &e);
 }
 
 static void assert_journal(struct world *w, const char *const *lines)
@@ -493,6 +494,24 @@ static void test_runner_of_that_name_from_elsewhere(void **state)
     init(&w);
     w.runs = "tools/spak-cpu";
     assert_refused(&w, ERR_runner_forged, "not this engine's own");
+    release(&w);
+}
+
+/* The same refusal again is no news, another reason is. */
+static void test_a_refusal_says_by_which_rule(void **state)
+{
+    static const char *const lines[] = {"measurement bench 1 refused - code P112\n",
+                                        "measurement bench 2 refused - code P104\n", NULL};
+    struct gate_ended other = {GATE_END_REFUSED, 0, "P104"};
+    struct err e = {0};
+    struct world w;
+    (void)state;
+    init(&w);
+    admit(&w); /* builds the graph */
+    note(&w, "bench", GATE_END_REFUSED, 0);
+    note(&w, "bench", GATE_END_REFUSED, 0);
+    ok(gate_note(w.gate, w.graph, bench_of(&w), &other, &e), &e);
+    assert_journal(&w, lines);
     release(&w);
 }
 
@@ -658,6 +677,7 @@ int main(void)
         cmocka_unit_test(test_measurement_that_rests_on_nothing),
         cmocka_unit_test(test_runner_without_an_admission),
         cmocka_unit_test(test_runner_of_that_name_from_elsewhere),
+        cmocka_unit_test(test_a_refusal_says_by_which_rule),
         cmocka_unit_test(test_lease_is_recorded_before_the_measurement),
         cmocka_unit_test(test_no_measurement_without_a_lease),
         cmocka_unit_test(test_prediction_that_changes_after_the_lease),
