@@ -175,6 +175,7 @@ local function self_tests(project)
   local tables = { "tests/cheats/README.md", "tests/cheats/scale.c", "tests/cheats/gpu/scale.cu", "tests/cli/runner_gpu.sh",
     "tests/cli/protocol.sh", "tests/cli/loops.sh", "tests/cli/reproduce_measure.sh" }
   check("cheats", "tests/self/cheats.py", tables)
+  check("goldens", "tests/self/goldens.py", "src/codes.def", glob "tests/golden/*/expected")
   local h = glob { "src/*.h", "src/cmd/*.h", "src/runner/*.h" }
   declare("self/headers", {
     run = { "sh", "tests/self/headers.sh", "cc", "-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Isrc", "-I/usr/include/lua5.4", "--", h },
