@@ -94,7 +94,8 @@ static bool all_clean(const struct plan *plan)
 
 /* Counts the runs that may have changed something, and counts before they do: a target whose trace
  * was written at another count has one that may be behind, whoever else built its nodes, and
- * however that run ended. */
+ * however that run ended. Not before the disk has it: the records of what changes come after it in
+ * the same journal, and what has none is built and counted again. */
 static int count_change(struct session *s, const struct build_report *report, struct err *e)
 {
     struct buf count = {0}, next = {0};
@@ -104,7 +105,13 @@ static int count_change(struct session *s, const struct build_report *report, st
     int rc = store_recall_value(s->store, CHANGES, &count, &found, e);
     buf_addf(&next, "%llu", found ? strtoull(buf_text(&count), NULL, 10) + 1 : 1);
     if (rc == 0)
-        rc = store_put_value(s->store, CHANGES, next.ptr, next.len, e);
+        rc = store_begin(s->store, e);
+    if (rc == 0 && store_put_value(s->store, CHANGES, next.ptr, next.len, e) == 0)
+        rc = store_commit_soon(s->store, e);
+    else if (rc == 0) {
+        store_abort(s->store);
+        rc = -1;
+    }
     buf_release(&count);
     buf_release(&next);
     return rc;
