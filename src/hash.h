@@ -63,6 +63,9 @@ int hash_cache_look(struct hash_cache *cache, const char *path, struct hash_look
                     struct err *e);
 /* The same for a file whose digest is known: false, and nothing is read, when it is not. */
 bool hash_cache_find(struct hash_cache *cache, const char *path, struct hash_look *out);
+/* Reads those that are not known, many at once on so many threads; who looks afterwards finds them.
+ */
+void hash_cache_warm(struct hash_cache *cache, const struct strs *paths, int threads);
 /* Writes it back if it changed. */
 int hash_cache_save(struct hash_cache *cache, struct err *e);
 /* How many files were read and hashed since it was opened, for --stats and tests. */

@@ -208,6 +208,7 @@ int plan_want(struct plan *plan, const uint32_t *roots, size_t count, struct ids
                      .added = added};
     int rc = 0;
     add_wanted(&w, roots, count);
+    plan_files_warm(plan, w.fresh);
     while (rc == 0 && w.next < w.queue.len)
         rc = visit(&w, w.queue.at[w.next++], e);
     free(w.pending);

@@ -38,6 +38,33 @@ static struct known_file *add_file(struct plan_files *files, const char *path)
     return &files->at[files->len++];
 }
 
+/* The sources of the wanted nodes that something changed for. */
+static void list_sources(const struct plan *plan, const bool *wanted, struct strs *paths)
+{
+    const struct graph *g = plan->graph;
+    const bool *still = plan->options.force ? NULL : plan->options.still;
+    bool *listed = xcalloc(g->artifact_count + 1, sizeof *listed);
+    for (uint32_t node = 0; node < g->node_count; node++) {
+        if (!wanted[node] || (still && node < plan->options.still_count && still[node]))
+            continue;
+        for (uint32_t i = 0; i < g->nodes[node].inputs.len; i++) {
+            uint32_t artifact = slice_id(g, g->nodes[node].inputs, i);
+            if (g->artifacts[artifact].producer == GRAPH_NONE && !listed[artifact])
+                strs_push(paths, artifact_path(g, artifact));
+            listed[artifact] = true;
+        }
+    }
+    free(listed);
+}
+
+void plan_files_warm(struct plan *plan, const bool *wanted)
+{
+    struct strs paths = {0};
+    list_sources(plan, wanted, &paths);
+    hash_cache_warm(plan->options.cache, &paths, os_cores());
+    strs_release(&paths);
+}
+
 int plan_file_digest(struct plan *plan, const char *path, struct digest *out, bool *exists,
                      struct err *e)
 {

@@ -424,6 +424,35 @@ static void threads_may_ask_at_once(void **state)
     hash_cache_close(cache);
 }
 
+/* Each is read once, by whichever thread; what cannot be read is for who asks for it. */
+static void warm_files_are_not_read_again(void **state)
+{
+    enum { COUNT = 100, MISSING = 31, FOLDER = 32 };
+    struct hash_cache *cache = hash_cache_open("warm.cache");
+    struct arena arena = {0};
+    struct strs paths = {0};
+
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        strs_push(&paths, arena_printf(&arena, "warm/%d", i));
+        if (i != MISSING && i != FOLDER)
+            put(paths.at[i], paths.at[i]);
+    }
+    put("warm/32/folder", "instead of a file");
+    grow_old();
+    hash_cache_warm(cache, &paths, 4);
+    assert_int_equal(hash_cache_misses(cache), COUNT - 2);
+    for (int i = 0; i < COUNT; i++)
+        if (i != MISSING && i != FOLDER)
+            assert_digest_of(cache, paths.at[i], paths.at[i]);
+    assert_int_equal(hash_cache_misses(cache), COUNT - 2);
+    hash_cache_warm(cache, &paths, 4);
+    assert_int_equal(hash_cache_misses(cache), COUNT - 2);
+    strs_release(&paths);
+    arena_release(&arena);
+    hash_cache_close(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +471,7 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_costs_time_not_truth),
         cmocka_unit_test(a_short_file_is_an_empty_cache),
         cmocka_unit_test(threads_may_ask_at_once),
+        cmocka_unit_test(warm_files_are_not_read_again),
     };
 
     return cmocka_run_group_tests_name("hash_cache", tests, enter_temp, leave_temp);
