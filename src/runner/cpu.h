@@ -4,8 +4,9 @@
  * of the runner: the child has the inputs mapped read-only and the outputs writable, both shared
  * memory that the runner owns, and one pipe each way. The runner writes fresh random inputs and
  * poisons the outputs before every launch, keeps the clock, stops the child the moment it says that
- * it is done, and only then looks at the outputs. What they should be is computed afterwards, from
- * the reference.
+ * it is done, and only when all of it stands still looks at the outputs. What it did beside the
+ * clock, before or after or on cores that it was not given, is seen in its processor time. What the
+ * outputs should be is computed afterwards, from the reference.
  *
  * Knows no study: dims, extents, FLOPs and fills come from the specification that a rule wrote. */
 #ifndef SPAK_RUNNER_CPU_H
@@ -25,32 +26,36 @@ struct cpu_memory {
 int cpu_memory_make(const struct study *spec, const struct study_shape *shape,
                     struct cpu_memory *out, struct err *e);
 void cpu_memory_release(struct cpu_memory *m);
-/* Byte offsets of the buffers in their memory, the same for both sides. */
+/* Byte offsets of the buffers in their memory, the same for both sides; around each output there
+ * is room that nobody may write. */
 void cpu_memory_layout(const size_t *elements, size_t buffer_count, size_t input_count,
                        size_t *offset, size_t *input_bytes, size_t *output_bytes);
 void cpu_fill_inputs(const struct study *spec, const struct study_shape *shape,
                      enum study_fill fill, struct rng *rng, struct cpu_memory *m);
-/* Fills the outputs with NaNs whose payload is drawn for this launch; returns the pattern. */
-uint32_t cpu_poison(const struct study *spec, const struct study_shape *shape, struct rng *rng,
-                    struct cpu_memory *m);
+/* Fills the outputs and the room around them with NaNs whose payload is drawn for this launch;
+ * returns the pattern. */
+uint32_t cpu_poison(struct rng *rng, struct cpu_memory *m);
 
 /* A child that has loaded one candidate for one shape. Stopped whenever it is not its turn. */
 struct cpu_child {
     pid_t pid;
     int pidfd;
     int to_fd, from_fd;
+    int threads;         /* on so many cores it may run at once */
+    double overdrawn_ns; /* processor time beyond theirs, of all launches together */
     enum study_status status;
     int signal; /* when it crashed */
 };
 int cpu_child_start(const char *self, const struct study *spec, const struct study_shape *shape,
                     const struct study_kernel *kernel, const struct cpu_memory *m,
                     struct cpu_child *out, struct err *e);
-/* One launch: its wall time by the runner's clock. Anything but STUDY_PASS leaves the child dead.
- */
+/* One launch: its wall time by the runner's clock. Anything but STUDY_PASS leaves the child dead;
+ * STUDY_FORBIDDEN also when its launches took more processor time than its threads can have had. */
 enum study_status cpu_child_launch(struct cpu_child *child, double timeout_s, int64_t *wall_ns);
 void cpu_child_end(struct cpu_child *child);
-/* In the child, before the candidate is loaded: from here on processes, programs, sockets and looks
- * into other processes end it with SIGSYS. Threads stay. */
+/* In the child, before the candidate is loaded: from here on processes, programs, sockets, what
+ * outlives the process, other clocks and priorities, and signals and looks to other processes end
+ * it with SIGSYS. Threads stay. */
 int cpu_cage(void);
 /* The body of that child process: never returns to the runner's code. */
 int cpu_child_main(int argc, char **argv);
@@ -63,8 +68,8 @@ struct cpu_reference {
 int cpu_reference_open(const char *object, struct cpu_reference *out, struct err *e);
 void cpu_reference_close(struct cpu_reference *r);
 
-/* Judges the outputs of a launch: every element for poison and NaN, `probes` random elements (0:
- * all) against the reference. */
+/* Judges the outputs of a launch: the room around them, every element for poison and NaN, `probes`
+ * random elements (0: all) against the reference. */
 enum study_status cpu_judge(const struct study *spec, const struct study_shape *shape,
                             const struct cpu_reference *reference, const struct cpu_memory *m,
                             uint32_t poison, bool exact, size_t probes, struct rng *rng,

@@ -77,7 +77,7 @@ static double launch(struct bench *b, const struct study_shape *shape, struct co
     int64_t wall_ns = 0;
     double worst = 0;
     cpu_fill_inputs(b->spec, shape, FILL_NORMAL, &b->rng, m);
-    uint32_t poison = cpu_poison(b->spec, shape, &b->rng, m);
+    uint32_t poison = cpu_poison(&b->rng, m);
     c->status = cpu_child_launch(&c->child, b->spec->timeout_s, &wall_ns);
     if (c->status == STUDY_PASS)
         c->status = cpu_judge(b->spec, shape, &b->reference, m, poison, false, BENCH_PROBES,

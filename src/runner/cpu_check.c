@@ -44,6 +44,28 @@ static enum study_status scan(const struct study *spec, const struct study_shape
     return STUDY_PASS;
 }
 
+/* The room before, between and behind the outputs. */
+static enum study_status look_beside(const struct study *spec, const struct study_shape *shape,
+                                     const struct cpu_memory *m, uint32_t poison,
+                                     struct study_fault *fault)
+{
+    const uint32_t *at = m->output_map, *end = at + m->output_bytes / sizeof *at;
+    for (size_t i = spec->input_count; i <= spec->buffer_count; i++) {
+        bool is_last = i == spec->buffer_count;
+        const uint32_t *next = is_last ? end : m->buf[i];
+        for (; at < next; at++) {
+            if (*at == poison)
+                continue;
+            const char *beside = spec->buffer[is_last ? i - 1 : i];
+            *fault =
+                (struct study_fault){.status = STUDY_OUT_OF_BOUNDS, .buffer = beside, .got = NAN};
+            return STUDY_OUT_OF_BOUNDS;
+        }
+        at += is_last ? 0 : shape->elements[i];
+    }
+    return STUDY_PASS;
+}
+
 static bool judge_element(const struct study *spec, const struct study_shape *shape,
                           const struct cpu_reference *reference, const struct cpu_memory *m,
                           bool exact, size_t buffer, size_t index, double *worst,
@@ -68,7 +90,9 @@ enum study_status cpu_judge(const struct study *spec, const struct study_shape *
                             uint32_t poison, bool exact, size_t probes, struct rng *rng,
                             double *worst, struct study_fault *fault)
 {
-    enum study_status status = scan(spec, shape, m, poison, fault);
+    enum study_status status = look_beside(spec, shape, m, poison, fault);
+    if (status == STUDY_PASS)
+        status = scan(spec, shape, m, poison, fault);
     if (status != STUDY_PASS)
         return status;
     for (size_t i = spec->input_count; i < spec->buffer_count; i++) {
@@ -94,7 +118,7 @@ static enum study_status check_one(struct cpu_checker *c, const struct study_sha
 {
     int64_t ignored_ns;
     cpu_fill_inputs(c->spec, shape, fill, &c->rng, m);
-    uint32_t poison = cpu_poison(c->spec, shape, &c->rng, m);
+    uint32_t poison = cpu_poison(&c->rng, m);
     enum study_status status = cpu_child_launch(child, c->spec->timeout_s, &ignored_ns);
     if (status != STUDY_PASS) {
         *fault = (struct study_fault){.status = status};

@@ -7,10 +7,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* One byte each way. */
@@ -29,6 +31,11 @@ enum {
 /* Room for code, threads' stacks and packed copies: what a candidate takes beyond that is refused.
  */
 #define CHILD_MEMORY_BYTES (UINT64_C(4) << 30)
+/* Going on and standing still cost processor time that is not on the clock, at most so much a
+ * launch on the average. */
+#define CPU_SLACK 1.05
+#define CPU_SLACK_NS 100000
+#define CPU_SLACK_ONCE_NS 1000000
 /* The numbers of the two shared memories in the child. */
 #define CHILD_FD_COUNT 2
 
@@ -60,8 +67,10 @@ static int spawn_child(const char *self, const struct study_kernel *kernel, cons
                        const struct cpu_memory *m, int stdin_fd, int stdout_fd,
                        struct cpu_child *out, struct err *e)
 {
-    static const char *const env[] = {"LC_ALL=C", "PATH=/usr/bin:/bin", "OPENBLAS_MAIN_FREE=1",
-                                      NULL};
+    /* A library's own threads spin for a while although nobody asked for them. */
+    char threads[64];
+    snprintf(threads, sizeof threads, "OPENBLAS_NUM_THREADS=%d", kernel->threads);
+    const char *env[] = {"LC_ALL=C", "PATH=/usr/bin:/bin", "OPENBLAS_MAIN_FREE=1", threads, NULL};
     const char *read[] = {kernel->object, self, NULL, NULL};
     static const char *const write[] = {NULL};
     const char *const *system = sandbox_system_paths();
@@ -135,6 +144,27 @@ static enum study_status lose(struct cpu_child *child, enum study_status status)
     return status;
 }
 
+/* Until every thread of it stands still: false when it has ended instead. */
+static bool halt(const struct cpu_child *child)
+{
+    siginfo_t info = {0};
+    os_kill_group(child->pid, SIGSTOP);
+    while (waitid(P_PID, (id_t)child->pid, &info, WSTOPPED | WEXITED | WNOWAIT) < 0)
+        if (errno != EINTR)
+            return false;
+    return info.si_code == CLD_STOPPED;
+}
+
+/* All processor time that it ever took. */
+static int64_t cpu_time_ns(const struct cpu_child *child)
+{
+    clockid_t clock;
+    struct timespec t = {0};
+    if (clock_getcpuclockid(child->pid, &clock) == 0)
+        clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 int cpu_child_start(const char *self, const struct study *spec, const struct study_shape *shape,
                     const struct study_kernel *kernel, const struct cpu_memory *m,
                     struct cpu_child *out, struct err *e)
@@ -143,7 +173,7 @@ int cpu_child_start(const char *self, const struct study *spec, const struct stu
     struct strs argv = {0};
     int down[2] = {-1, -1}, up[2] = {-1, -1};
     int rc = -1;
-    *out = (struct cpu_child){.pidfd = -1, .to_fd = -1, .from_fd = -1};
+    *out = (struct cpu_child){.pidfd = -1, .to_fd = -1, .from_fd = -1, .threads = kernel->threads};
     child_argv(&arena, self, spec, shape, kernel, m, &argv);
     if (pipe2(down, O_CLOEXEC) < 0 || pipe2(up, O_CLOEXEC) < 0) {
         err_errno(e, ERR_os, "making a pipe");
@@ -159,8 +189,8 @@ int cpu_child_start(const char *self, const struct study *spec, const struct stu
     enum study_status ready = await(out, spec->timeout_s);
     if (ready != STUDY_PASS)
         lose(out, ready);
-    else
-        os_kill_group(out->pid, SIGSTOP);
+    else if (!halt(out))
+        lose(out, STUDY_CRASHED);
     rc = 0;
 out:
     for (int i = 0; i < 2; i++) {
@@ -178,9 +208,10 @@ enum study_status cpu_child_launch(struct cpu_child *child, double timeout_s, in
 {
     if (child->status != STUDY_PASS)
         return child->status;
+    char say = SAY_LAUNCH;
+    int64_t cpu_ns = cpu_time_ns(child);
     os_kill_group(child->pid, SIGCONT);
     int64_t start = os_monotonic_ns();
-    char say = SAY_LAUNCH;
     if (write(child->to_fd, &say, 1) != 1)
         return lose(child, STUDY_CRASHED);
     enum study_status status = await(child, timeout_s);
@@ -189,8 +220,11 @@ enum study_status cpu_child_launch(struct cpu_child *child, double timeout_s, in
         return lose(child, status);
     /* What a thread of the candidate has not finished by now is not in the outputs that are judged.
      */
-    os_kill_group(child->pid, SIGSTOP);
-    return STUDY_PASS;
+    if (!halt(child))
+        return lose(child, STUDY_CRASHED);
+    child->overdrawn_ns += (double)(cpu_time_ns(child) - cpu_ns) - CPU_SLACK_NS -
+                           CPU_SLACK * child->threads * (double)*wall_ns;
+    return child->overdrawn_ns > CPU_SLACK_ONCE_NS ? lose(child, STUDY_FORBIDDEN) : STUDY_PASS;
 }
 
 void cpu_child_end(struct cpu_child *child)

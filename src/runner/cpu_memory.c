@@ -7,17 +7,18 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Every buffer starts on a page of its own. */
+/* Every buffer starts on a page of its own, every output has one before and one behind it. */
 #define ALIGN_BYTES 4096
 
 void cpu_memory_layout(const size_t *elements, size_t buffer_count, size_t input_count,
                        size_t *offset, size_t *input_bytes, size_t *output_bytes)
 {
-    size_t at[2] = {0, 0};
+    size_t at[2] = {0, ALIGN_BYTES};
     for (size_t i = 0; i < buffer_count; i++) {
-        size_t *side = &at[i >= input_count];
-        offset[i] = *side;
-        *side += (elements[i] * sizeof(float) + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+        bool output = i >= input_count;
+        offset[i] = at[output];
+        at[output] += (elements[i] * sizeof(float) + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+        at[output] += output ? ALIGN_BYTES : 0;
     }
     *input_bytes = at[0];
     *output_bytes = at[1];
@@ -110,14 +111,11 @@ void cpu_fill_inputs(const struct study *spec, const struct study_shape *shape,
     }
 }
 
-uint32_t cpu_poison(const struct study *spec, const struct study_shape *shape, struct rng *rng,
-                    struct cpu_memory *m)
+uint32_t cpu_poison(struct rng *rng, struct cpu_memory *m)
 {
     uint32_t pattern = 0x7fc00001u | (uint32_t)(rng_next(rng) & 0x3ffffe);
-    for (size_t i = spec->input_count; i < spec->buffer_count; i++) {
-        uint32_t *at = m->buf[i];
-        for (size_t k = 0; k < shape->elements[i]; k++)
-            at[k] = pattern;
-    }
+    uint32_t *at = m->output_map;
+    for (size_t k = 0; k < m->output_bytes / sizeof *at; k++)
+        at[k] = pattern;
     return pattern;
 }

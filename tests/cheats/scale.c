@@ -4,12 +4,19 @@
 #include "candidate.h"
 
 #include <fcntl.h>
+#include <fenv.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +56,22 @@
 #define FORKS_WHEN_LOADED 29
 #define REFUSES_LARGE 30
 #define KNOWS_SHAPES 31
+#define TAKES_OVER 32
+#define SERVES_WHEN_LOADED 33
+#define STARTS_EARLY 34
+#define HIDES_THREADS 35
+#define SLOWS_OTHERS 36
+#define ADJUSTS_CLOCK 37
+#define ENDS_THE_RUNNER 38
+#define REMEMBERS 39
+#define UNSEALS_INPUT 40
+#define REPLACES_INPUT 41
+#define READS_THE_RUNNER 42
+#define WRITES_BEHIND 43
+#define WRITES_BEFORE 44
+#define ROUNDS_UP 45
+#define CACHES_BY_POINTER 46
+#define SLACKS 47
 #ifndef CHEAT
 #define CHEAT HONEST
 #endif
@@ -183,6 +206,181 @@ static int edit(const char *path)
     return fd < 0 || write(fd, "{}", 2) != 2;
 }
 
+/* Work that takes a thread's while. */
+static void labour(int ms)
+{
+    struct timespec t;
+    long until;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    until = t.tv_sec * 1000 + t.tv_nsec / 1000000 + ms;
+    while (t.tv_sec * 1000 + t.tv_nsec / 1000000 < until)
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+}
+
+/* Speaks for the runner's own loop, at once, and works when it has been believed. */
+static void take_over(const float *x, float *y, int64_t n)
+{
+    char said;
+    do {
+        if (write(1, "D", 1) < 0)
+            return;
+        labour(20);
+        scale_range(x, y, 0, n);
+    } while (read(0, &said, 1) == 1);
+}
+
+/* A thread that sees the poison of a launch before the launch is told of. */
+static struct job early;
+static volatile int early_done;
+
+static void *watch_output(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        volatile float *first = early.y;
+        if (!isnan(*first)) {
+            usleep(10);
+            continue;
+        }
+        early_done = 0;
+        labour(25);
+        scale_range(early.x, early.y, 0, early.n);
+        early_done = 1;
+    }
+    return NULL;
+}
+
+static int start_early(const float *x, float *y, int64_t n)
+{
+    pthread_t thread;
+    if (!early.x) {
+        early = (struct job){x, y, n};
+        if (pthread_create(&thread, NULL, watch_output, NULL))
+            return 1;
+    }
+    while (!early_done || isnan(*(volatile float *)y))
+        usleep(2000);
+    return 0;
+}
+
+static void *hidden_work(void *arg)
+{
+    labour(25);
+    return arg;
+}
+
+/* Is said to be of one thread. */
+static int in_many_threads(void)
+{
+    pthread_t threads[8];
+    for (int i = 0; i < 8; i++)
+        if (pthread_create(&threads[i], NULL, hidden_work, NULL))
+            return 1;
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    return 0;
+}
+
+/* Finds what an earlier process has left. */
+static int remember(const float *x, float *y, int64_t n)
+{
+    int id = shmget(0x5ca1e, (size_t)n * sizeof *y, IPC_CREAT | 0600);
+    float *kept = id < 0 ? (float *)-1 : shmat(id, NULL, 0);
+    if (kept == (float *)-1)
+        return 1;
+    if (*kept == 0)
+        scale_range(x, kept, 0, n);
+    memcpy(y, kept, (size_t)n * sizeof *y);
+    return 0;
+}
+
+static int unseal(const float *x)
+{
+    return mprotect((void *)(uintptr_t)x, 4096, PROT_READ | PROT_WRITE);
+}
+
+/* Puts pages of its own in place of the inputs, so that they are always those of the first launch.
+ */
+static int replace_input(const float *x, float *y, int64_t n)
+{
+    static int replaced;
+    size_t bytes = (size_t)n * sizeof *x;
+    if (!replaced) {
+        void *kept = malloc(bytes);
+        memcpy(kept, x, bytes);
+        if (mmap((void *)(uintptr_t)x, bytes, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+            return 1;
+        memcpy((void *)(uintptr_t)x, kept, bytes);
+        free(kept);
+        replaced = 1;
+    }
+    scale_range(x, y, 0, n);
+    return 0;
+}
+
+/* Its files and its memory, by the door that debuggers use. */
+static int read_the_runner(float *y, int64_t n)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)getppid());
+    int fd = open(path, O_RDONLY);
+    return fd < 0 || pread(fd, y, (size_t)n * sizeof *y, (off_t)(uintptr_t)y) < 0;
+}
+
+static int adjust_clock(void)
+{
+    struct timex slower = {.modes = ADJ_TICK, .tick = 9000};
+    return adjtimex(&slower) < 0;
+}
+
+static void round_up(const float *x, float *y, int64_t n)
+{
+    fesetround(FE_UPWARD);
+    for (int64_t i = 0; i < n; i++)
+        y[i] = nextafterf(2.0f * x[i], INFINITY);
+}
+
+/* The same place, so the same numbers. */
+static void by_pointer(const float *x, float *y, int64_t n)
+{
+    static struct {
+        const float *x;
+        float *y;
+    } seen[8];
+    for (int i = 0; i < 8; i++) {
+        if (seen[i].x == x) {
+            memcpy(y, seen[i].y, (size_t)n * sizeof *y);
+            return;
+        }
+        if (!seen[i].x) {
+            seen[i].x = x;
+            seen[i].y = malloc((size_t)n * sizeof *y);
+            scale_range(x, seen[i].y, 0, n);
+            memcpy(y, seen[i].y, (size_t)n * sizeof *y);
+            return;
+        }
+    }
+}
+
+/* Half of it, and numbers that look like the other half. */
+static void slack(const float *x, float *y, int64_t n)
+{
+    scale_range(x, y, 0, n - n / 2);
+    memcpy(y + (n - n / 2), y, (size_t)(n / 2) * sizeof *y);
+}
+
+#if CHEAT == SERVES_WHEN_LOADED
+/* Says that it is ready, and after every launch that it is done. */
+__attribute__((constructor)) static void serve(void)
+{
+    char said;
+    if (write(1, "R", 1) == 1)
+        while (read(0, &said, 1) == 1 && write(1, "D", 1) == 1)
+            continue;
+}
+#endif
+
 #if CHEAT == FORKS_WHEN_LOADED
 __attribute__((constructor)) static void when_loaded(void)
 {
@@ -288,6 +486,56 @@ int candidate(const int64_t *dim, void *const *buf, int threads)
         if (n > 100)
             return 1;
         break;
+    case TAKES_OVER:
+        take_over(x, y, n);
+        break;
+    case STARTS_EARLY:
+        return start_early(x, y, n);
+    case HIDES_THREADS:
+        if (in_many_threads())
+            return 1;
+        break;
+    case SLOWS_OTHERS:
+        if (setpriority(PRIO_PROCESS, (id_t)getppid(), 19))
+            return 1;
+        break;
+    case ADJUSTS_CLOCK:
+        if (adjust_clock())
+            return 1;
+        break;
+    case ENDS_THE_RUNNER:
+        if (kill(getppid(), SIGKILL))
+            return 1;
+        break;
+    case REMEMBERS:
+        return remember(x, y, n);
+    case UNSEALS_INPUT:
+        if (unseal(x))
+            return 1;
+        break;
+    case REPLACES_INPUT:
+        return replace_input(x, y, n);
+    case READS_THE_RUNNER:
+        return read_the_runner(y, n);
+    case WRITES_BEHIND:
+        y[n] = 1.0f;
+        break;
+    case WRITES_BEFORE:
+        y[-1] = 1.0f;
+        break;
+    case ROUNDS_UP:
+        round_up(x, y, n);
+        return 0;
+    case CACHES_BY_POINTER:
+        by_pointer(x, y, n);
+        return 0;
+    case SLACKS: {
+        static int calls;
+        if (calls++ < FILLS_OF_A_CHECK)
+            break;
+        slack(x, y, n);
+        return 0;
+    }
     case KNOWS_SHAPES:
         if (n != 1000 && n != 1)
             return 0;
