@@ -117,6 +117,11 @@ struct gate_ended {
 int gate_note(struct gate *gate, const struct graph *g, uint32_t node, const struct gate_ended *how,
               struct err *e);
 
+/* The cases that broke the law of a prover's node, as the prover takes them, the latest first; NULL
+ * when none is known. They are no part of its key: they can refute a law, and never verify one. */
+int gate_kept(struct gate *gate, const struct graph *g, uint32_t node, struct arena *arena,
+              const char **out, struct err *e);
+
 /* The journal, "" when nothing happened yet. */
 int gate_journal(struct gate *gate, const char **text, struct err *e);
 /* The last line of an object; NULL when it has none. Valid until the next line is written. */

@@ -221,6 +221,82 @@ static int each_resting(struct note *n, const char *law, each_resting_fn *fn, st
     return rc;
 }
 
+#define KEPT "tape "
+/* A line of the journal is to stay one that somebody reads. */
+enum { TAPE_MOST = 4096, CASE_MOST = 1024, KEPT_MOST = 64 };
+
+/* "tape 6 case {"x":3}", from the proof that tells of it. */
+static const char *counterexample(struct note *n, const char *proof)
+{
+    struct buf text = {0}, given = {0};
+    struct err ignored = {0};
+    const char *said = "";
+    json_t *root = NULL;
+    if (os_read(proof, &text, &ignored) == 0)
+        root = json_parse(buf_text(&text), text.len, proof, &ignored);
+    const json_t *c = json_object_get(root, "counterexample");
+    const char *tape = json_text(c, "tape", "");
+    json_t *shown = json_object_get(c, "case");
+    if (shown)
+        json_compact(shown, &given);
+    if (*tape && strlen(tape) <= TAPE_MOST)
+        said = arena_printf(&n->arena, KEPT "%s%s%s", tape, given.len <= CASE_MOST ? " case " : "",
+                            given.len <= CASE_MOST ? buf_text(&given) : "");
+    buf_release(&given);
+    buf_release(&text);
+    json_decref(root);
+    err_release(&ignored);
+    return said;
+}
+
+static bool is_among(const struct strs *words, const char *word)
+{
+    for (size_t i = 0; i < words->len; i++)
+        if (strcmp(words->at[i], word) == 0)
+            return true;
+    return false;
+}
+
+int gate_kept(struct gate *gate, const struct graph *g, uint32_t node, struct arena *arena,
+              const char **out, struct err *e)
+{
+    enum gate_object object;
+    const char *name;
+    struct strs seen = {0};
+    struct buf text = {0};
+    *out = NULL;
+    if (!gate_is_prover(g, node) || !gate_names(g, node, &object, &name) ||
+        object != GATE_INVARIANT)
+        return 0;
+    if (gate_load(gate, e) < 0)
+        return -1;
+    for (size_t i = gate->count; i > 0 && seen.len < KEPT_MOST; i--) {
+        const struct gate_line *line = &gate->lines[i - 1];
+        if (line->object != object || line->state != GATE_REFUTED ||
+            strcmp(line->name, name) != 0 || !text_starts_with(line->rest, KEPT))
+            continue;
+        const char *word = line->rest + strlen(KEPT);
+        word = arena_strndup(arena, word, strcspn(word, " "));
+        if (is_among(&seen, word))
+            continue;
+        buf_addf(&text, "%s%s", seen.len ? " " : "", word);
+        strs_push(&seen, word);
+    }
+    if (seen.len)
+        *out = arena_strdup(arena, buf_text(&text));
+    buf_release(&text);
+    strs_release(&seen);
+    return 0;
+}
+
+static const char *words_of(struct note *n, uint32_t node, enum gate_state state,
+                            const struct gate_ended *how)
+{
+    if (state == GATE_REFUSED)
+        return arena_printf(&n->arena, "code %s", how->code);
+    return state == GATE_REFUTED ? counterexample(n, output_path(n->g, node)) : "";
+}
+
 static enum gate_state state_of(enum gate_object object, const struct gate_ended *how)
 {
     static const enum gate_state good[] = {
@@ -253,8 +329,7 @@ int gate_note(struct gate *gate, const struct graph *g, uint32_t node, const str
     if (object == GATE_HYPOTHESIS)
         rc = ok ? open_hypothesis(&n, output_path(g, node), e) : 0;
     else
-        rc = step(&n, object, name, state, &digest,
-                  state == GATE_REFUSED ? arena_printf(&n.arena, "code %s", how->code) : "", e);
+        rc = step(&n, object, name, state, &digest, words_of(&n, node, state, how), e);
     if (rc == 0 && object == GATE_INVARIANT && state != GATE_FAILED)
         rc = each_resting(&n, name, state == GATE_REFUTED ? doubt : trust, e);
     if (rc == 0 && state == GATE_GIVEN)

@@ -175,6 +175,16 @@ static void run_one(struct run *r, uint32_t node)
 static void restore_one(struct run *r, uint32_t node)
 {
     struct err error = {0};
+    bool kept;
+    if (run_has_kept(r, node, &kept, &error) < 0) {
+        fail_node(r, node, &error);
+        return;
+    }
+    if (kept) {
+        r->result->outcomes[node].why = "a case broke its law before";
+        run_one(r, node);
+        return;
+    }
     if (run_restore(r, node, &error) == 0)
         return;
     err_release(&error);

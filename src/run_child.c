@@ -80,6 +80,9 @@ static int prepare(struct run *r, struct job *job, struct err *e)
     job->how.argv = run_argv(r, job->node, job, e);
     if (!job->how.argv)
         return -1;
+    if (r->options->gate &&
+        gate_kept(r->options->gate, g, job->node, &job->arena, &job->kept, e) < 0)
+        return -1;
     job->how.env = run_env(r, job->node, job);
     if (n->dir)
         job->how.dir = os_join(&job->arena, r->options->root, graph_text(g, n->dir));

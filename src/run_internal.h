@@ -32,6 +32,7 @@ struct job {
     struct sandbox *sandbox;     /* NULL: runs outside */
     struct sandbox_watch *watch; /* of a node that plans, NULL: nobody watches */
     const char *device;          /* that it reached for, NULL: for none */
+    const char *kept;            /* cases for a prover, NULL: none */
     char *tmp;                   /* its own folder */
     uint32_t tmp_mode;
     struct job *next;
@@ -154,6 +155,9 @@ const char *const *run_env(struct run *r, uint32_t node, struct job *job);
  * of the machine, and has bounds on memory and files. */
 bool run_is_confined(const struct graph *g, const struct node *n);
 int run_policy(struct run *r, uint32_t node, struct job *job, struct err *e);
+/* Whether a case is known that broke the law of a node: a proof of the store may be older than it.
+ */
+int run_has_kept(struct run *r, uint32_t node, bool *out, struct err *e);
 void run_owners_release(struct run *r);
 
 /* run_finish.c: what a command left behind. */

@@ -112,6 +112,17 @@ static void add_default(struct job *job, struct strs *env, const char *name, con
         strs_push(env, arena_printf(&job->arena, "%s=%s", name, value));
 }
 
+int run_has_kept(struct run *r, uint32_t node, bool *out, struct err *e)
+{
+    struct arena arena = {0};
+    const char *kept = NULL;
+    int rc =
+        r->options->gate ? gate_kept(r->options->gate, run_graph(r), node, &arena, &kept, e) : 0;
+    *out = kept != NULL;
+    arena_release(&arena);
+    return rc;
+}
+
 /* The whole environment: nothing of the user's gets through. The date is the first that every
  * archive format can hold. */
 const char *const *run_env(struct run *r, uint32_t node, struct job *job)
@@ -121,6 +132,8 @@ const char *const *run_env(struct run *r, uint32_t node, struct job *job)
     struct strs env = {0};
     if (r->plan->entries[node].token) /* first: no declaration stands in for it */
         strs_push(&env, arena_printf(&job->arena, "SPAK_LEASE=%s", r->plan->entries[node].token));
+    if (job->kept)
+        strs_push(&env, arena_printf(&job->arena, "SPAK_KEPT=%s", job->kept));
     for (uint32_t i = 0; i + 1 < n->env.len; i += 2)
         strs_push(&env, arena_printf(&job->arena, "%s=%s", slice_text(g, n->env, i),
                                      fill(r, n, job, slice_text(g, n->env, i + 1))));

@@ -2,12 +2,16 @@
  *
  *     spak-prove SPEC.json --out PROOF.json
  *
+ * SPAK_KEPT in the environment: cases that broke the law in earlier proofs, as the engine keeps
+ * them.
+ *
  * Exit status 0: verified; 3: not verified, the proof says why; 2: the specification or the machine
  * is at fault and there is no proof. */
 #include "prove_law.h"
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int prove(const char *spec_path, const char *out_path, bool *verified, struct err *e)
@@ -15,7 +19,10 @@ static int prove(const char *spec_path, const char *out_path, bool *verified, st
     struct spec spec = {0};
     struct proof proof = {0};
     struct buf text = {0};
+    const char *kept = getenv("SPAK_KEPT");
     int rc = spec_read(spec_path, &spec, e);
+    if (rc == 0 && kept)
+        spec_keep(&spec, kept);
     if (rc == 0)
         rc = law_prove(&spec, &proof, e);
     if (rc)

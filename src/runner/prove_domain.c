@@ -56,6 +56,37 @@ void tape_release(struct tape *tape)
     *tape = (struct tape){0};
 }
 
+void tape_clear(struct tape *tape)
+{
+    for (size_t i = 0; i < tape->count; i++)
+        tape->streams[i].len = 0;
+}
+
+void tape_write(const struct tape *tape, struct buf *out)
+{
+    for (size_t i = 0; i < tape->count; i++) {
+        const struct stream *s = &tape->streams[i];
+        if (i > 0)
+            buf_addch(out, ';');
+        for (size_t k = 0; k < s->len; k++)
+            buf_addf(out, "%s%llu", k ? "," : "", (unsigned long long)s->choice[k]);
+    }
+}
+
+void tape_read(const char *word, struct tape *tape)
+{
+    struct str rest = str_of(word), stream, number;
+    tape_clear(tape);
+    for (size_t i = 0; i < tape->count && str_split(&rest, ';', &stream); i++) {
+        struct stream *s = &tape->streams[i];
+        while (str_split(&stream, ',', &number)) {
+            stream_reserve(s, s->len + 1);
+            s->bound[s->len] = 0;
+            s->choice[s->len++] = strtoull(number.ptr, NULL, 10);
+        }
+    }
+}
+
 bool tape_next(struct tape *tape)
 {
     for (size_t i = tape->count; i-- > 0;) {

@@ -84,6 +84,12 @@ struct tape {
 void tape_init(struct tape *tape, size_t streams);
 void tape_copy(struct tape *to, const struct tape *from);
 void tape_release(struct tape *tape);
+/* Back to no decision at all. */
+void tape_clear(struct tape *tape);
+/* A tape as a word, "3,0;;7": streams by ';'. What a word says beyond the streams that a tape has,
+ * or says wrongly, is left out: any tape draws some case of its domain. */
+void tape_write(const struct tape *tape, struct buf *out);
+void tape_read(const char *word, struct tape *tape);
 
 /* Where decisions come from. */
 enum draw_mode {

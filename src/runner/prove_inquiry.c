@@ -14,7 +14,8 @@ struct pending {
     struct buf line;
     bool repeated;
     bool counted;
-    bool old; /* a regression case: it has no tape */
+    bool old;  /* a regression case: it has no tape */
+    bool kept; /* one of an earlier proof */
 };
 
 struct feed {
@@ -22,6 +23,8 @@ struct feed {
     struct tape tape;
     uint64_t exhaustive;
     uint64_t random;
+    size_t kept_count; /* of the law's own: a mutant is told apart by what its proof says */
+    size_t kept;
     size_t old;
     bool counting;
     bool truncated;
@@ -48,6 +51,14 @@ struct asker {
 static bool feed_next(struct feed *feed, struct buf *line)
 {
     const struct spec *spec = feed->spec;
+    if (feed->kept < feed->kept_count) {
+        struct draw draw = {.mode = DRAW_REPLAY, .tape = &feed->tape};
+        tape_read(spec->kept.at[feed->kept++], &feed->tape);
+        case_draw(&spec->fields, &draw, line);
+        return true;
+    }
+    if (feed->exhaustive + feed->random == 0)
+        tape_clear(&feed->tape);
     if (feed->old < spec->regression.len) {
         buf_addstr(line, spec->regression.at[feed->old++]);
         return true;
@@ -131,8 +142,9 @@ static void ask_more(struct asker *a)
         struct pending *p = &a->ring[a->asked % WINDOW_MAX];
         buf_reset(&p->line);
         p->repeated = false;
-        p->old = a->feed.old < a->spec->regression.len;
-        bool counting = a->feed.counting && !p->old;
+        p->kept = a->feed.kept < a->feed.kept_count;
+        p->old = !p->kept && a->feed.old < a->spec->regression.len;
+        bool counting = a->feed.counting && !p->old && !p->kept;
         if (feed_next(&a->feed, &p->line)) {
             tape_copy(&p->tape, &a->feed.tape);
             p->counted = counting && a->feed.counting;
@@ -190,6 +202,21 @@ static void note_variation(struct asker *a, json_t *lhs)
         a->out->varies = !json_equal(a->first_lhs, lhs);
 }
 
+/* Only a law that falls hears of it. */
+static void take_kept(struct asker *a, const struct pending *p, struct str line)
+{
+    struct buf why = {0};
+    json_t *lhs, *rhs;
+    enum answer_kind kind = answer_read(&a->spec->judge, line, &lhs, &rhs, &why);
+    if (kind == ANSWER_GARBAGE)
+        inquiry_trouble(a, "%s", buf_text(&why));
+    if (kind == ANSWER_DIFFERS)
+        keep_broken(a, p, lhs, rhs, &why);
+    json_decref(lhs);
+    json_decref(rhs);
+    buf_release(&why);
+}
+
 static void take_answer(struct asker *a, struct str line)
 {
     const struct pending *p = &a->ring[a->answered++ % WINDOW_MAX];
@@ -197,6 +224,10 @@ static void take_answer(struct asker *a, struct str line)
     json_t *lhs, *rhs;
     if (p->repeated) {
         check_repeat(a, line);
+        return;
+    }
+    if (p->kept) {
+        take_kept(a, p, line);
         return;
     }
     keep_first(a, p, line);
@@ -253,7 +284,8 @@ int inquire(const struct spec *spec, const char *mutant, struct inquiry *out, st
 {
     struct asker *a = xcalloc(1, sizeof(*a));
     *a = (struct asker){.spec = spec, .window = WINDOW_FIRST, .out = out};
-    a->feed = (struct feed){.spec = spec, .counting = spec->exhaustive > 0};
+    a->feed = (struct feed){
+        .spec = spec, .counting = spec->exhaustive > 0, .kept_count = mutant ? 0 : spec->kept.len};
     tape_init(&a->feed.tape, spec->fields.len);
     for (size_t i = 0; i < WINDOW_MAX; i++)
         tape_init(&a->ring[i].tape, spec->fields.len);

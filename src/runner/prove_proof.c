@@ -75,6 +75,15 @@ static json_t *json_of_cases(const struct proof *proof)
     return cases;
 }
 
+static json_t *word_of(const struct tape *tape)
+{
+    struct buf text = {0};
+    tape_write(tape, &text);
+    json_t *word = json_string(buf_text(&text));
+    buf_release(&text);
+    return word;
+}
+
 static json_t *json_of_counterexample(const struct proof *proof)
 {
     const struct broken *b = &proof->law.broken;
@@ -85,6 +94,8 @@ static json_t *json_of_counterexample(const struct proof *proof)
     json_object_set_new(c, "lhs", value_of(&b->lhs));
     json_object_set_new(c, "rhs", value_of(&b->rhs));
     json_object_set_new(c, "where", json_string(buf_text(&b->where)));
+    if (!b->old)
+        json_object_set_new(c, "tape", word_of(&b->tape));
     if (proof->shrunk_from.len)
         json_object_set_new(c, "shrunk_from", value_of(&proof->shrunk_from));
     return c;
@@ -146,7 +157,7 @@ void proof_message(const struct proof *proof, const struct spec *spec, struct bu
         buf_addf(out, "  left:  %s\n  right: %s\n", buf_text(&b->lhs), buf_text(&b->rhs));
         if (!b->old)
             buf_addstr(
-                out, "  keep:  add the case as a line to the simulation's .cases file; it is tried "
-                     "first from then on\n");
+                out, "  kept:  the case is tried first from now on; as a line of the simulation's "
+                     ".cases file it goes with the sources\n");
     }
 }

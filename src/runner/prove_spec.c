@@ -253,8 +253,17 @@ int spec_read(const char *path, struct spec *out, struct err *e)
     return rc;
 }
 
+void spec_keep(struct spec *spec, const char *tapes)
+{
+    struct str rest = str_of(tapes), word;
+    while (str_split(&rest, ' ', &word))
+        if (word.len)
+            strs_push(&spec->kept, arena_strndup(&spec->arena, word.ptr, word.len));
+}
+
 void spec_release(struct spec *spec)
 {
+    strs_release(&spec->kept);
     json_decref(spec->within);
     strs_release(&spec->regression);
     arena_release(&spec->arena);

@@ -37,12 +37,17 @@ struct spec {
     const char *seed;
     bool metamorphic;       /* the sides are two runs of one thing; none is an oracle */
     struct strs regression; /* cases that broke it once, as JSON text: tried before all others */
+    /* Cases that broke it in an earlier proof, as tapes: tried before all others, and leaving no
+     * mark on a proof that they do not break. */
+    struct strs kept;
     double max_skip;
     int64_t timeout_ns;
 };
 int spec_read(const char *path, struct spec *out, struct err *e);
 /* The same from text; `name` stands for it in messages. */
 int spec_parse(const char *text, size_t len, const char *name, struct spec *out, struct err *e);
+/* Takes the tapes in, words by blanks. */
+void spec_keep(struct spec *spec, const char *tapes);
 void spec_release(struct spec *spec);
 
 #endif

@@ -265,6 +265,51 @@ static void test_a_tape_draws_its_case_again(void **state)
     made_release(&m);
 }
 
+static void test_a_tape_goes_through_a_word(void **state)
+{
+    (void)state;
+    struct made m;
+    struct buf word = {0};
+    must_parse(&m, everything);
+    for (uint64_t i = 0; i < 200; i++) {
+        char *first = xstrdup(draw(&m, DRAW_RANDOM, 0, i));
+        buf_reset(&word);
+        tape_write(&m.tape, &word);
+        assert_null(strchr(buf_text(&word), ' '));
+        tape_clear(&m.tape);
+        tape_read(buf_text(&word), &m.tape);
+        assert_string_equal(draw(&m, DRAW_REPLAY, 0, 0), first);
+        free(first);
+    }
+    buf_release(&word);
+    made_release(&m);
+}
+
+/* A word of another law, or of nobody. */
+static void test_any_word_is_a_case(void **state)
+{
+    static const char *const words[] = {"",
+                                        ";;;;",
+                                        "1;2;3;4;5;6;7;8;9;10;11;12;13;14",
+                                        "-1,99999999999999999999999",
+                                        "x;y",
+                                        "5,5,5,",
+                                        ",,,;18446744073709551615,18446744073709551615"};
+    (void)state;
+    struct made m;
+    must_parse(&m, everything);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        struct err e = {0};
+        tape_read(words[i], &m.tape);
+        const char *text = draw(&m, DRAW_REPLAY, 0, 0);
+        json_t *c = json_parse(text, strlen(text), "case", &e);
+        assert_non_null(c);
+        assert_in_range(json_int(c, "n", -1), 0, 6);
+        json_decref(c);
+    }
+    made_release(&m);
+}
+
 static void test_any_tape_is_a_case(void **state)
 {
     (void)state;
@@ -412,6 +457,8 @@ int main(void)
         cmocka_unit_test(test_no_case_is_counted_twice),
         cmocka_unit_test(test_a_seed_says_everything),
         cmocka_unit_test(test_a_tape_draws_its_case_again),
+        cmocka_unit_test(test_a_tape_goes_through_a_word),
+        cmocka_unit_test(test_any_word_is_a_case),
         cmocka_unit_test(test_any_tape_is_a_case),
         cmocka_unit_test(test_an_empty_tape_is_the_simplest_case),
         cmocka_unit_test(test_random_cases_lie_in_their_domain),

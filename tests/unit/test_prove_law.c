@@ -123,6 +123,37 @@ static void test_a_counterexample_is_shrunk(void **state)
     release(&s, &p);
 }
 
+/* It refutes what chance would not, and where it does not it leaves no trace: neither in the counts
+ * nor in what kills a mutant. */
+static void test_a_case_of_an_earlier_proof(void **state)
+{
+    (void)state;
+    struct spec s;
+    struct proof p = {0};
+    struct err e = {0};
+    read_spec(LAW SIM("[ $x = 700 ] && " ADD_ONE "; " OFF) ONE_INT MUTANT
+              ",\"scope\":{\"random\":3}}",
+              &s);
+    spec_keep(&s, "699 700");
+    assert_int_equal(law_prove(&s, &p, &e), 0);
+    assert_int_equal(p.status, LAW_REFUTED);
+    assert_string_equal(buf_text(&p.law.broken.given), "{\"x\":700}");
+    release(&s, &p);
+    struct proof with = {0}, without = {0};
+    struct buf said[2] = {{0}};
+    read_spec(LAW SIM(OFF) ONE_INT MUTANT ",\"scope\":{\"exhaustive\":20,\"random\":9}}", &s);
+    assert_int_equal(law_prove(&s, &without, &e), 0);
+    proof_json(&without, &s, &said[0]);
+    spec_keep(&s, "699 700");
+    assert_int_equal(law_prove(&s, &with, &e), 0);
+    proof_json(&with, &s, &said[1]);
+    assert_string_equal(buf_text(&said[1]), buf_text(&said[0]));
+    buf_release(&said[0]);
+    buf_release(&said[1]);
+    proof_release(&without, &s);
+    release(&s, &with);
+}
+
 static void test_a_list_loses_what_does_not_matter(void **state)
 {
     (void)state;
@@ -358,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_a_law_that_holds),
         cmocka_unit_test(test_a_late_fault_is_found_in_the_scope),
         cmocka_unit_test(test_a_counterexample_is_shrunk),
+        cmocka_unit_test(test_a_case_of_an_earlier_proof),
         cmocka_unit_test(test_a_list_loses_what_does_not_matter),
         cmocka_unit_test(test_the_smallest_case_is_not_called_shrunk),
         cmocka_unit_test(test_reals_shrink_to_plain_numbers),
