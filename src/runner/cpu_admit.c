@@ -42,8 +42,10 @@ static int try_all(struct admission *a, struct err *e)
     }
     for (size_t i = 0; i < spec->kernel_count; i++) {
         struct study_kernel without = spec->kernels[i];
+        bool same;
         without.trick = CPU_AS_IT_IS;
-        if (try_one(a, &without, without.name, false, e) < 0)
+        if (study_admission_without(&a->study, &without, &same, e) < 0 ||
+            (!same && try_one(a, &without, without.name, false, e) < 0))
             return -1;
     }
     return 0;

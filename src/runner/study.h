@@ -183,6 +183,10 @@ const char *const *study_tricks(void);
 void study_admission_open(const struct study *study, struct study_admission *out);
 /* One try and what was wrong with it, which it takes. */
 void study_admission_try(struct study_admission *a, const char *name, bool honest, json_t *faults);
+/* A reference that is said to leave something out. `*same`: it is the reference itself, byte for
+ * byte; then there is nothing to launch, and the study is refused. */
+int study_admission_without(struct study_admission *a, const struct study_kernel *without,
+                            bool *same, struct err *e);
 void study_admission_input(struct study_admission *a, size_t input, bool matters);
 /* The result of it all, canonical JSON; `passed` is the verdict. Takes the admission. */
 json_t *study_admission_close(struct study_admission *a, bool *passed);

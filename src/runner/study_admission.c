@@ -32,6 +32,23 @@ void study_admission_try(struct study_admission *a, const char *name, bool hones
     json_decref(faults);
 }
 
+int study_admission_without(struct study_admission *a, const struct study_kernel *without,
+                            bool *same, struct err *e)
+{
+    struct digest whole, part;
+    if (hash_file(a->study->reference, &whole, e) < 0 || hash_file(without->object, &part, e) < 0)
+        return -1;
+    *same = digest_equal(&whole, &part);
+    if (!*same)
+        return 0;
+    a->wrong++;
+    json_array_append_new(a->tries, json_pack("{s:s, s:s, s:s, s:n}", "name", without->name,
+                                              "expected", "FAIL", "got", "SAME", "fault"));
+    fprintf(stderr, "%s compiles to the same object: the reference does not look at WITHOUT\n",
+            without->name);
+    return 0;
+}
+
 void study_admission_input(struct study_admission *a, size_t input, bool matters)
 {
     const char *name = a->study->buffer[input];

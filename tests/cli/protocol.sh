@@ -123,6 +123,28 @@ test_a_study_whose_bound_lets_everything_pass_is_refused() {
     assert_contains "$scratch/journal" 'study axpy 1 refused -'
 }
 
+test_a_reference_that_leaves_nothing_out_is_not_tried_without() {
+    study
+    put reference.c <<'END'
+#include <math.h>
+#include <stdint.h>
+int reference_at(const int64_t *dim, void *const *buf, int output, int64_t i, double *value, double *scale);
+int reference_at(const int64_t *dim, void *const *buf, int output, int64_t i, double *value, double *scale)
+{
+    const float *x = buf[0], *z = buf[1];
+    (void)dim, (void)output;
+    *value = 2.0 * x[i] + (double)z[i];
+    *scale = 2 * fabs((double)x[i]) + fabs((double)z[i]);
+    return 0;
+}
+END
+    spak build
+    assert_exit 3
+    assert_contains err 'error[P111]: admission/axpy is refused' '6 of 7 wrong candidates caught' \
+        'without SECOND compiles to the same object: the reference does not look at WITHOUT'
+    assert_absent out/bench/axpy.json
+}
+
 test_an_input_that_does_not_matter_refuses_the_study() {
     study
     sed -i 's/(double)z\[i\])/0)/; s/z\[i\]);/0);/' reference.c

@@ -154,6 +154,11 @@ static int try_all(struct admission *a, struct err *e)
     }
     for (size_t i = 0; i < study->kernel_count; i++) {
         struct reference without;
+        bool same;
+        if (study_admission_without(&a->study, &study->kernels[i], &same, e) < 0)
+            return -1;
+        if (same)
+            continue;
         how = (struct answer){"", &without};
         if (reference_open(&w->tools, study->kernels[i].object, &without, e) < 0 ||
             try_one(a, &how, study->kernels[i].name, false, e) < 0)
