@@ -2,6 +2,7 @@
 
 #include "sandbox.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,15 +144,42 @@ static int current_mark(struct session *s, const struct build_report *report, st
     return rc;
 }
 
-static int is_marked(struct session *s, uint32_t target, const struct digest *mark, bool *out,
-                     struct err *e)
+/* A target's last trace: what it was of, and of which state of all nodes its commit tells. */
+struct traced {
+    struct digest mark;
+    struct digest state;
+    char commit[65];
+};
+
+static int last_trace(struct session *s, uint32_t target, struct traced *out, struct err *e)
 {
     struct buf bytes = {0};
     bool found;
     int rc = store_recall_value(s->store, mark_name(s, target), &bytes, &found, e);
-    *out =
-        rc == 0 && found && bytes.len == sizeof *mark && memcmp(bytes.ptr, mark, sizeof *mark) == 0;
+    *out = (struct traced){.commit = ""};
+    if (rc == 0 && found && bytes.len == sizeof *out && !bytes.ptr[sizeof *out - 1])
+        memcpy(out, bytes.ptr, sizeof *out);
     buf_release(&bytes);
+    return rc;
+}
+
+/* The state of all nodes: as many changes of this very graph. Zero where it cannot be told. */
+static int current_state(struct session *s, struct digest *out, struct err *e)
+{
+    struct buf count = {0};
+    struct hasher h;
+    uint64_t id;
+    bool found;
+    *out = (struct digest){{0}};
+    int rc = store_recall_value(s->store, CHANGES, &count, &found, e);
+    if (rc == 0 && graph_id(session_snapshot(s), &s->stamp, &id)) {
+        hash_init(&h);
+        hash_add(&h, buf_text(&count), count.len + 1);
+        hash_add(&h, s->stamp.bytes, DIGEST_BYTES);
+        hash_add(&h, &id, sizeof id);
+        hash_final(&h, out);
+    }
+    buf_release(&count);
     return rc;
 }
 
@@ -161,8 +189,17 @@ static bool anything_ran(const struct run_result *result)
     return n->ran + n->failed + n->refused + n->restored + n->interrupted > 0;
 }
 
+static int recall(void *ctx, uint32_t node, const struct action_record **out, struct err *e)
+{
+    struct plan *plan = ctx;
+    if (plan_recall(plan, node, e) < 0)
+        return -1;
+    *out = plan->entries[node].record;
+    return 0;
+}
+
 static bool trace_one(struct session *s, const struct build_options *o, struct build_report *report,
-                      uint32_t node)
+                      uint32_t node, const char *since)
 {
     struct build_trace *trace = &report->traces[report->trace_count++];
     const char *sandbox = "none", *journal = "";
@@ -189,36 +226,49 @@ static bool trace_one(struct session *s, const struct build_options *o, struct b
         .wall_ns = report->run_ns,
         .trace_to = o->trace_to,
         .journal = journal,
+        .since = since,
+        .recall = recall,
+        .recall_ctx = report->plan,
     };
     trace->target = run.target;
     return trace_commit(&run, s->arena, &trace->result, &trace->error) == 0;
 }
 
-/* A trace tells of nodes that nobody had to decide for, too. */
-static int recall_all(struct build_report *report, struct err *e)
-{
-    struct outcome *outcomes = report->result.outcomes;
-    for (size_t i = 0; i < report->plan->order.len; i++) {
-        uint32_t node = report->plan->order.at[i];
-        if (outcomes[node].status != STATUS_CLEAN || outcomes[node].record)
-            continue;
-        if (plan_recall(report->plan, node, e) < 0)
-            return -1;
-        outcomes[node].record = report->plan->entries[node].record;
-    }
-    return 0;
-}
-
 /* Who says where the trace goes gets one of what this run did; what was written elsewhere says
  * nothing of it. */
-static int is_traced(struct session *s, const struct build_options *o,
-                     const struct build_report *report, uint32_t target, const struct digest *mark,
-                     bool *out, struct err *e)
+static bool is_traced(const struct build_options *o, const struct build_report *report,
+                      const struct traced *last, const struct digest *mark)
 {
-    *out = !anything_ran(&report->result);
-    if (o->trace_to || !*out)
+    return !o->trace_to && !anything_ran(&report->result) && digest_equal(&last->mark, mark);
+}
+
+/* The commit that tells of everything as it was before this run, NULL where none does. */
+static const char *tells_before(const struct build_options *o, const struct build_report *report,
+                                const struct traced *last)
+{
+    bool does = *last->commit && !digest_is_zero(&report->before) &&
+                digest_equal(&last->state, &report->before);
+    return does && !o->trace_to ? last->commit : NULL;
+}
+
+static int write_trace(struct session *s, const struct build_options *o,
+                       struct build_report *report, uint32_t target, const struct digest *mark,
+                       bool *written, struct err *e)
+{
+    struct traced last, now = {.mark = *mark, .commit = ""};
+    if (last_trace(s, target, &last, e) < 0)
+        return -1;
+    *written = true;
+    if (is_traced(o, report, &last, mark))
         return 0;
-    return is_marked(s, target, mark, out, e);
+    *written = trace_one(s, o, report, target, tells_before(o, report, &last));
+    if (!*written || o->trace_to)
+        return 0;
+    snprintf(now.commit, sizeof now.commit, "%s",
+             report->traces[report->trace_count - 1].result.whole);
+    if (current_state(s, &now.state, e) < 0)
+        return -1;
+    return store_put_value(s->store, mark_name(s, target), &now, sizeof now, e);
 }
 
 /* A trace that cannot be written is told, and does not take the build's result away; the next build
@@ -231,20 +281,12 @@ static int write_traces(struct session *s, const struct build_options *o,
         return -1;
     for (size_t i = 0; i < report->roots.len; i++) {
         uint32_t target = report->roots.at[i];
-        bool traced;
+        bool written;
         if (!(s->graph->nodes[target].flags & NODE_TARGET))
             continue;
-        if (is_traced(s, o, report, target, &mark, &traced, e) < 0)
+        if (write_trace(s, o, report, target, &mark, &written, e) < 0)
             return -1;
-        if (traced)
-            continue;
-        if (recall_all(report, e) < 0)
-            return -1;
-        if (!trace_one(s, o, report, target))
-            *all = false;
-        else if (!o->trace_to &&
-                 store_put_value(s->store, mark_name(s, target), &mark, sizeof mark, e) < 0)
-            return -1;
+        *all = *all && written;
     }
     return 0;
 }
@@ -275,8 +317,8 @@ int build_run(struct session *s, const struct build_options *o, struct build_rep
               struct err *e)
 {
     bool traced;
-    if (load_drivers(s, o, report, e) < 0 || count_change(s, report, e) < 0 ||
-        execute(s, o, report, e) < 0)
+    if (load_drivers(s, o, report, e) < 0 || current_state(s, &report->before, e) < 0 ||
+        count_change(s, report, e) < 0 || execute(s, o, report, e) < 0)
         return -1;
     if (build_status(report) == 0 &&
         session_sweep(s, report->result.outcomes, &report->swept, e) < 0)

@@ -31,7 +31,8 @@ struct build_trace {
 struct build_report {
     struct strs names; /* what was asked for; none: the default targets */
     struct ids roots;
-    struct plan *plan; /* borrowed graph: valid until session_close */
+    struct digest before; /* the state of all nodes before the run; zero: not known */
+    struct plan *plan;    /* borrowed graph: valid until session_close */
     struct run_result result;
     struct strs swept; /* outputs removed because nothing declares them any more */
     struct build_trace *traces;

@@ -135,6 +135,7 @@ static int add_journal(struct trace_job *job, const struct tip *tip, struct trac
 static int build_tree(struct trace_job *job, const struct tip *tip, struct trace_batch *batch,
                       struct trace_source *source, git_oid *tree, struct err *e)
 {
+    static const char *const told[] = {"plan", "out"};
     struct trace_files files = {0};
     bool empty;
     int rc = trace_source_tree(job, batch, tip_entry(tip, "src"), source, e);
@@ -154,6 +155,10 @@ static int build_tree(struct trace_job *job, const struct tip *tip, struct trace
     }
     trace_files_sort(&files);
     const git_oid *prior = tip->tree ? git_tree_id(tip->tree) : NULL;
+    for (size_t i = 0; rc == 0 && job->since && i < ARRAY_LEN(told); i++)
+        rc = trace_since_overlay(job, batch, tip_entry(tip, told[i]), told[i], &files, e);
+    if (rc == 0 && job->since)
+        trace_files_sort(&files);
     if (rc == 0)
         rc = trace_batch_tree(batch, job->trace->repo, NULL, prior, &files, tree, &empty, e);
     trace_files_release(&files);
@@ -207,6 +212,36 @@ static int write_commit(struct trace_job *job, const struct tip *tip, const git_
     return rc;
 }
 
+static void job_release(struct trace_job *job)
+{
+    trace_files_release(&job->files);
+    strmap_release(&job->used);
+    strs_release(&job->used_list);
+    strs_release(&job->outside);
+    free(job->metrics);
+    err_release(&job->warning);
+    trace_close(job->trace);
+}
+
+/* What does not depend on the parent but for what need not be said again; once, as long as that is
+ * the same. */
+static int tell(struct trace_job *job, const struct tip *tip, struct err *e)
+{
+    bool before = job->since, told = job->told;
+    trace_since_check(job, tip->commit);
+    if (told && job->since == before)
+        return 0;
+    if (told) {
+        struct trace_job fresh = {
+            .run = job->run, .trace = job->trace, .arena = job->arena, .since = job->since};
+        job->trace = NULL;
+        job_release(job);
+        *job = fresh;
+    }
+    job->told = true;
+    return trace_nodes(job, e) ? -1 : trace_measure(job, e);
+}
+
 /* One attempt over the branch as it is now. */
 static int try_commit(struct trace_job *job, const char *ref, struct trace_result *out, bool *lost,
                       git_oid *commit, struct err *e)
@@ -219,6 +254,8 @@ static int try_commit(struct trace_job *job, const char *ref, struct trace_resul
     *lost = false;
     int rc = tip_find(job->trace->repo, ref, &tip, e);
     if (rc == 0)
+        rc = tell(job, &tip, e);
+    if (rc == 0)
         rc = build_tree(job, &tip, &batch, &source, &tree, e);
     if (rc == 0 && !nothing_new(job, &tip, &tree)) {
         if ((rc = trace_batch_flush(&batch, e)) == 0 &&
@@ -227,7 +264,11 @@ static int try_commit(struct trace_job *job, const char *ref, struct trace_resul
             rc = trace_move_ref(job->trace->repo, ref, tip.exists ? &tip.id : NULL, commit,
                                 "spak: run", lost, e);
         out->committed = rc == 0 && !*lost;
+    } else if (rc == 0) {
+        *commit = tip.id;
     }
+    if (rc == 0 && !*lost && trace_since_next(job))
+        git_oid_tostr(out->whole, sizeof(out->whole), commit);
     buf_release(&message);
     trace_batch_release(&batch);
     tip_release(&tip);
@@ -254,17 +295,6 @@ static int commit_with_retries(struct trace_job *job, const char *ref, struct tr
                     git_repository_commondir(job->trace->repo), ref);
 }
 
-static void job_release(struct trace_job *job)
-{
-    trace_files_release(&job->files);
-    strmap_release(&job->used);
-    strs_release(&job->used_list);
-    strs_release(&job->outside);
-    free(job->metrics);
-    err_release(&job->warning);
-    trace_close(job->trace);
-}
-
 int trace_commit(const struct trace_run *run, struct arena *arena, struct trace_result *out,
                  struct err *e)
 {
@@ -282,11 +312,7 @@ int trace_commit(const struct trace_run *run, struct arena *arena, struct trace_
     const char *ref = trace_ref_name(arena, run->target);
     snprintf(out->ref, sizeof(out->ref), "%s", ref + strlen("refs/heads/"));
     out->where = arena_strdup(arena, job.trace->where);
-    int rc = trace_nodes(&job, e);
-    if (rc == 0)
-        rc = trace_measure(&job, e);
-    if (rc == 0)
-        rc = commit_with_retries(&job, ref, out, &commit, e);
+    int rc = commit_with_retries(&job, ref, out, &commit, e);
     if (out->committed && job.warning.set)
         err_move(&out->warning, &job.warning);
     if (rc == 0 && out->committed) {

@@ -29,6 +29,12 @@ struct trace_run {
     int64_t wall_ns;           /* for the note only */
     const char *journal;       /* of the protocol; the lines about the target go into the trace */
     const char *trace_to;      /* overrules the spakfile; NULL: where that says */
+    /* The commit whose trace says of every clean node what one of this run would say; NULL: none.
+     * Looked at only while it is the branch's tip. */
+    const char *since;
+    /* The record of a clean node that its outcome lacks; NULL: there is none. */
+    int (*recall)(void *ctx, uint32_t node, const struct action_record **out, struct err *e);
+    void *recall_ctx;
 };
 
 /* What a metric may differ by and still be the same, where a metrics file says nothing else. */
@@ -37,6 +43,7 @@ struct trace_run {
 struct trace_result {
     bool committed; /* false: nothing had changed, or the trace is off */
     char commit[65];
+    char whole[65];     /* a tip that the next run's `since` may be, "" where it may not */
     char ref[256];      /* "spak/fmha" */
     const char *where;  /* "" the repository around, else a path */
     struct err warning; /* what did not keep the trace from being written; the caller releases it */

@@ -64,7 +64,9 @@ int trace_artifact_digest(struct trace_job *job, uint32_t artifact, struct diges
         if (source_digest(job, artifact_path(g, artifact), &job->digests[artifact], &there, e))
             return -1;
     } else if (job->digest_state[artifact] == DIGEST_UNKNOWN) {
-        const struct action_record *r = job->run->outcomes[a->producer].record;
+        const struct action_record *r;
+        if (trace_record(job, a->producer, &r, e))
+            return -1;
         const struct output_record *made = find_output(r, artifact_path(g, artifact));
         there = made != NULL;
         if (made)
@@ -80,12 +82,14 @@ static void note_used(struct trace_job *job, const char *path)
 {
     size_t len = strlen(job->run->out_dir);
     const char *inside = trace_inside(job, os_join(job->arena, job->run->root, path));
-    if (!inside || strmap_get(&job->used, inside) != STRMAP_NONE)
+    uint32_t before = inside ? strmap_get(&job->used, inside) : TRACE_LOOK;
+    if (before == TRACE_LOOK || before == job->use)
         return;
     if (strncmp(inside, job->run->out_dir, len) == 0 && inside[len] == '/')
         return;
-    strmap_set(&job->used, inside, 1);
-    strs_push(&job->used_list, inside);
+    strmap_set(&job->used, inside, job->use);
+    if (before == STRMAP_NONE)
+        strs_push(&job->used_list, inside);
 }
 
 /* A folder that is a source stands for the files in it. */
@@ -131,9 +135,12 @@ static int note_artifacts(struct trace_job *job, struct slice artifacts, struct 
 {
     const struct graph *g = job->run->graph;
     for (uint32_t i = 0; i < artifacts.len; i++) {
-        const struct artifact *a = &g->artifacts[slice_id(g, artifacts, i)];
-        if (a->producer == GRAPH_NONE &&
-            note_source(job, graph_text(g, a->path), a->flags & ARTIFACT_DIRECTORY, e))
+        uint32_t id = slice_id(g, artifacts, i);
+        const struct artifact *a = &g->artifacts[id];
+        if (a->producer != GRAPH_NONE || (job->use == TRACE_SAME && job->noted[id]))
+            continue;
+        job->noted[id] = true;
+        if (note_source(job, graph_text(g, a->path), a->flags & ARTIFACT_DIRECTORY, e))
             return -1;
     }
     return 0;
@@ -144,23 +151,30 @@ static int note_sources(struct trace_job *job, uint32_t node, struct err *e)
     const struct graph *g = job->run->graph;
     const struct node *n = &g->nodes[node];
     const struct action_record *r = job->run->outcomes[node].record;
-    if (note_artifacts(job, n->inputs, e) || note_artifacts(job, n->order_only, e))
+    job->use = trace_since_has(job, node) ? TRACE_SAME : TRACE_LOOK;
+    if ((n->depfile || job->use == TRACE_LOOK) && trace_record(job, node, &r, e))
         return -1;
-    for (uint32_t i = 0; i < n->reads.len; i++)
-        if (note_source(job, slice_text(g, n->reads, i), true, e))
-            return -1;
+    if (note_artifacts(job, n->inputs, e))
+        return -1;
     for (size_t i = 0; r && i < r->dep_count; i++) {
         uint32_t artifact = graph_find_artifact(g, r->deps[i].path);
         bool made = artifact != GRAPH_NONE && g->artifacts[artifact].producer != GRAPH_NONE;
         if (!made && note_source(job, r->deps[i].path, false, e))
             return -1;
     }
+    job->use = TRACE_LOOK; /* what follows is in no key */
+    if (note_artifacts(job, n->order_only, e))
+        return -1;
+    for (uint32_t i = 0; i < n->reads.len; i++)
+        if (note_source(job, slice_text(g, n->reads, i), true, e))
+            return -1;
     return 0;
 }
 
 static void note_reads(struct trace_job *job)
 {
     const struct graph *g = job->run->graph;
+    job->use = TRACE_LOOK;
     for (uint32_t i = 0; i < g->read_count; i++) {
         const char *what = graph_text(g, g->reads[i].what);
         if (g->reads[i].kind == READ_FILE && trace_inside(job, what))
@@ -187,6 +201,37 @@ static void push_line(struct trace_job *job, struct strs *lines, const char *key
     buf_addf(&line, " %s", rest);
     strs_push(lines, arena_strdup(job->arena, buf_text(&line)));
     buf_release(&line);
+}
+
+/* Of a node whose texts are not made. */
+static int note_all_outside(struct trace_job *job, uint32_t node, struct err *e)
+{
+    const struct graph *g = job->run->graph;
+    const struct node *n = &g->nodes[node];
+    const struct action_record *r = NULL;
+    char hex[DIGEST_HEX_LEN + 1];
+    for (uint32_t i = 0; i < n->inputs.len; i++) {
+        uint32_t artifact = slice_id(g, n->inputs, i);
+        const char *path = artifact_path(g, artifact);
+        struct digest digest;
+        bool found;
+        if (trace_inside(job, path))
+            continue;
+        if (trace_artifact_digest(job, artifact, &digest, &found, e))
+            return -1;
+        digest_hex(&digest, hex);
+        if (found)
+            note_outside(job, path, hex);
+    }
+    if (n->depfile && trace_record(job, node, &r, e))
+        return -1;
+    for (size_t i = 0; r && i < r->dep_count; i++) {
+        if (trace_inside(job, r->deps[i].path))
+            continue;
+        digest_hex(&r->deps[i].digest, hex);
+        note_outside(job, r->deps[i].path, hex);
+    }
+    return 0;
 }
 
 static int add_inputs(struct trace_job *job, const struct node *n, const struct action_record *r,
@@ -263,9 +308,11 @@ static int out_text(struct trace_job *job, uint32_t node, struct buf *out, struc
 {
     const struct node *n = &job->run->graph->nodes[node];
     const struct outcome *o = &job->run->outcomes[node];
-    const struct action_record *r = is_done(o) || o->status == STATUS_FAILED ? o->record : NULL;
+    const struct action_record *r = NULL;
     struct strs lines = {0};
     int rc = 0;
+    if ((is_done(o) || o->status == STATUS_FAILED) && trace_record(job, node, &r, e))
+        return -1;
     strs_push(&lines, arena_printf(job->arena, "state %s", state_name(o)));
     if (r) {
         strs_push(&lines, arena_printf(job->arena, "exit %d", r->exit_code));
@@ -336,11 +383,12 @@ static int keep_texts(struct trace_job *job, uint32_t node, struct err *e)
     const struct graph *g = job->run->graph;
     const struct node *n = &g->nodes[node];
     const struct outcome *o = &job->run->outcomes[node];
-    if (!is_done(o) || !o->record)
-        return 0;
-    for (uint32_t i = 0; i < n->outputs.len; i++) {
+    const struct action_record *r = NULL;
+    if (is_done(o) && trace_record(job, node, &r, e))
+        return -1;
+    for (uint32_t i = 0; r && i < n->outputs.len; i++) {
         const struct artifact *a = &g->artifacts[slice_id(g, n->outputs, i)];
-        const struct output_record *made = find_output(o->record, graph_text(g, a->path));
+        const struct output_record *made = find_output(r, graph_text(g, a->path));
         bool metrics = a->flags & ARTIFACT_METRICS, traced = a->flags & ARTIFACT_TRACED;
         if (!made || made->directory || !(metrics || traced))
             continue;
@@ -370,7 +418,7 @@ static void count_node(struct trace_job *job, uint32_t node)
 }
 
 /* Two texts a node: what was to be done, and what came of it. A group does nothing. */
-static int keep_node(struct trace_job *job, uint32_t node, struct err *e)
+static int keep_node_texts(struct trace_job *job, uint32_t node, struct err *e)
 {
     const struct node *n = &job->run->graph->nodes[node];
     struct buf text = {0};
@@ -386,12 +434,16 @@ static int keep_node(struct trace_job *job, uint32_t node, struct err *e)
         rc = keep(job, arena_printf(job->arena, "%s/%s%s", folder, below, job->paths[node]), &text,
                   e);
     buf_release(&text);
-    if (rc == 0)
-        rc = note_sources(job, node, e);
-    if (rc == 0)
-        rc = keep_texts(job, node, e);
+    return rc ? rc : keep_texts(job, node, e);
+}
+
+static int keep_node(struct trace_job *job, uint32_t node, struct err *e)
+{
+    bool has = trace_since_has(job, node);
+    if (has ? note_all_outside(job, node, e) : keep_node_texts(job, node, e))
+        return -1;
     count_node(job, node);
-    return rc;
+    return note_sources(job, node, e);
 }
 
 static int by_text(const void *a, const void *b)
@@ -515,6 +567,7 @@ int trace_nodes(struct trace_job *job, struct err *e)
     job->paths = arena_alloc(job->arena, (g->node_count + 1) * sizeof(*job->paths));
     job->digests = arena_alloc(job->arena, (g->artifact_count + 1) * sizeof(*job->digests));
     job->digest_state = arena_alloc(job->arena, g->artifact_count + 1);
+    job->noted = arena_alloc(job->arena, g->artifact_count + 1);
     graph_reach(g, &job->run->target_node, 1, job->mark);
     name_nodes(job);
     note_reads(job);

@@ -85,6 +85,11 @@ int trace_batch_import(struct trace_batch *b, git_repository *from, const git_oi
 int trace_batch_flush(struct trace_batch *b, struct err *e);
 void trace_batch_release(struct trace_batch *b);
 
+enum trace_use {
+    TRACE_SAME = 1, /* by nodes that are clean, whose keys hold its digest */
+    TRACE_LOOK,     /* by somebody who may have seen it change */
+};
+
 /* Everything that one commit is made of. */
 struct trace_job {
     const struct trace_run *run;
@@ -94,8 +99,12 @@ struct trace_job {
     const char **paths;     /* by node: its path below plan/ and out/ */
     struct digest *digests; /* by artifact */
     uint8_t *digest_state;  /* by artifact: unknown, there, absent */
-    struct strmap used;     /* sources that the run read, relative to the root; value 1 */
+    struct strmap used;     /* sources that the run read, relative to the root; an enum trace_use */
     struct strs used_list;
+    bool *noted;              /* by artifact: it is in `used` as far as clean nodes go */
+    bool told;                /* the files are made */
+    bool since;               /* the parent holds the texts of every clean node */
+    enum trace_use use;       /* of the node at hand */
     struct strs outside;      /* "path sha256" of files read outside the project */
     struct trace_files files; /* what does not depend on the parent */
     struct trace_metric *metrics;
@@ -106,6 +115,24 @@ struct trace_job {
     const char *first_failed;
     struct err warning; /* a signature that is wanted and was not made */
 };
+/* trace_since.c: what the commit before holds already. Whether it can be relied on, given the
+ * branch's tip. */
+void trace_since_check(struct trace_job *job, const git_commit *tip);
+/* The tip holds what the node's texts would be. */
+bool trace_since_has(const struct trace_job *job, uint32_t node);
+/* Whether a run after this one may rely on its trace. */
+bool trace_since_next(const struct trace_job *job);
+/* Cuts `files` (sorted) below a folder out and lays them over that folder of the tip, which gets
+ * added to `files` in their stead. */
+int trace_since_overlay(struct trace_job *job, struct trace_batch *b, const git_oid *prior,
+                        const char *folder, struct trace_files *files, struct err *e);
+/* The files of a tree with their ids, sorted by path. */
+int trace_since_files(struct trace_job *job, const git_oid *tree, struct trace_files *out,
+                      struct err *e);
+/* The record behind a node's outcome, NULL when it has none. */
+int trace_record(struct trace_job *job, uint32_t node, const struct action_record **out,
+                 struct err *e);
+
 /* The status that the commit carries. */
 const char *trace_status(const struct trace_job *job);
 /* Fills paths, used, files and the counts. */

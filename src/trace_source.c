@@ -1,6 +1,7 @@
 #include "trace_parts.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -297,13 +298,33 @@ static int snapshot_write(struct snapshot *s, const git_tree *head, const git_oi
     return 0;
 }
 
+static int by_path(const void *path, const void *file)
+{
+    return strcmp(path, ((const struct trace_file *)file)->path);
+}
+
+/* A source that nobody can have seen change is as the parent has it. */
+static int add_used(struct snapshot *s, const char *path, const struct trace_files *before,
+                    struct err *e)
+{
+    const struct trace_file *same = NULL;
+    if (before->len && strmap_get(&s->job->used, path) == TRACE_SAME)
+        same = bsearch(path, before->at, before->len, sizeof(*before->at), by_path);
+    if (!same)
+        return snapshot_path(s, path, e);
+    trace_files_add_id(&s->files, path, same->mode, &same->id);
+    return 0;
+}
+
 /* Outside any repository the sources are what the run read. */
 static int from_files(struct snapshot *s, const git_oid *prior, struct err *e)
 {
-    for (size_t i = 0; i < s->job->used_list.len; i++)
-        if (snapshot_path(s, s->job->used_list.at[i], e))
-            return -1;
-    return snapshot_write(s, NULL, prior, e);
+    struct trace_files before = {0};
+    int rc = s->job->since ? trace_since_files(s->job, prior, &before, e) : 0;
+    for (size_t i = 0; rc == 0 && i < s->job->used_list.len; i++)
+        rc = add_used(s, s->job->used_list.at[i], &before, e);
+    trace_files_release(&before);
+    return rc ? rc : snapshot_write(s, NULL, prior, e);
 }
 
 static int from_repository(struct snapshot *s, const git_oid *prior, struct err *e)
