@@ -2,18 +2,22 @@
 """Times build tools on the same graph, one after the other in every round, and prints medians and ratios.
 
 usage: bench.py [OPTION]...
+  --all              the whole table: 1k, 10k, 100k and 1M nodes, hashing, table and picture in the folder
   --spak FILE        the spak to time (out/bin/spak)
-  -n N,N,...         sizes of the graph (1000,10000)
+  -n N,N,...         sizes of the graph (1000,10000); from 1,000,000 on nothing but the no-op
   --cases C,C,...    full noop touch leaf header (all of them)
-  --tools T,T,...    spak spak-sandbox spak-watch ninja samu make tup bam stat (all that are here)
-  --rounds R         how often each is timed (5); a full build once
+  --tools T,T,...    spak spak-sandbox spak-watch ninja samu make tup bam stat floor (all that are here)
+  --rounds R         how often each is timed (5, a million nodes 3); a full build once
   -j JOBS            commands at once (the number of cores)
   --dir FOLDER       where the graphs are made, and found again the next time (out/bench/scale)
+  --hash             also how fast sources are hashed, beside the digest library alone
+  --table FILE.md    all of it as a table in Markdown
   --plot FILE.svg    the growth of every case over N, drawn by gnuplot
 
 The tools work on copies of their own. `stat` is a program that only stats every file of the graph, on as many
-threads as there are cores; `spak-watch` has `spak watch` running beside it. A tool that is not here, or cannot
-build the graph, is left out with a line that says so. Nothing is judged: a person reads the table.
+threads as there are cores, `floor` one that only runs the commands; `spak-watch` has `spak watch` running beside
+it. A tool that is not here, or cannot build the graph, is left out with a line that says so. Nothing is judged: a
+person reads the table.
 """
 import argparse
 import glob
@@ -26,17 +30,21 @@ import tempfile
 import time
 
 import generate
+import report
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 CASES = ["full", "noop", "touch", "leaf", "header"]
+TOOLS = ["spak", "spak-sandbox", "spak-watch", "ninja", "samu", "make", "tup", "bam", "stat", "floor"]
+GIANT = 1_000_000
+HASHED_FILES, HASHED_BYTES = 128, 8 << 20
 
 
 class Tool:
     """A build tool in a folder of its own."""
 
-    def __init__(self, name, graph, command, made):
-        self.name, self.graph, self.command, self.made = name, graph, command, made
+    def __init__(self, name, graph, command, made, most=GIANT - 1):
+        self.name, self.graph, self.command, self.made, self.most = name, graph, command, made, most
         self.beside = None  # what runs beside it, before it is timed
 
     def here(self):
@@ -49,13 +57,13 @@ def all_tools(spak, jobs):
     watched = Tool("spak-watch", "spak", build + ["--no-sandbox"], ["out"])
     watched.beside = [spak, "watch"]
     return [
-        Tool("spak", "spak", build + ["--no-sandbox"], ["out"]),
+        Tool("spak", "spak", build + ["--no-sandbox"], ["out"], GIANT),
         Tool("spak-sandbox", "spak", build, ["out"]),
         watched,
-        Tool("ninja", "ninja", ["ninja", j, "--quiet"], ["out", ".ninja_log", ".ninja_deps"]),
+        Tool("ninja", "ninja", ["ninja", j, "--quiet"], ["out", ".ninja_log", ".ninja_deps"], GIANT),
         Tool("samu", "ninja", ["samu", j], ["out", ".ninja_log", ".ninja_deps"]),
-        Tool("make", "make", ["make", "-rRs", j], ["out"]),
-        Tool("tup", "tup", ["tup", "--quiet", j], ["out", ".tup"]),
+        Tool("make", "make", ["make", "-rRs", j], ["out"], GIANT),
+        Tool("tup", "tup", ["tup", "--quiet", j], ["out", ".tup"], 10_000),
         Tool("bam", "bam", ["bam", "-j", str(jobs)], ["out", ".bam"]),
     ]
 
@@ -67,8 +75,7 @@ def clean(tool, n, folder):
     for path in tool.made:
         if os.path.exists(os.path.join(folder, path)):
             os.rename(os.path.join(folder, path), os.path.join(trash, path))
-    for target, _ in generate.edges(n):
-        os.makedirs(os.path.join(folder, os.path.dirname(target)), exist_ok=True)
+    generate.make_folders(folder, (target for target, _ in generate.edges(n)))
     if tool.name == "tup":
         subprocess.run(["tup", "init"], cwd=folder, check=False, capture_output=True)
 
@@ -84,21 +91,34 @@ def edit(case, n, folder, round_number):
             out.write(f"{case} {round_number} {time.time_ns()}\n")
 
 
+def write_lines(path, lines):
+    if not os.path.exists(path):
+        with open(path, "w", encoding="ascii") as out:
+            out.writelines(line + "\n" for line in lines)
+
+
+def commands(n):
+    return (f"./step {target} {' '.join(inputs)}" for target, inputs in generate.edges(n))
+
+
 class Bench:
     def __init__(self, options):
         self.o = options
         self.dir = os.path.abspath(options.dir)
-        self.seconds = {}  # (n, case, tool) to a list
-        self.cpu = {}
-        self.memory = {}
+        self.results = report.Results()
 
-    def program(self, name, *flags):
+    def program(self, name, *flags, source=None):
         path = os.path.join(self.dir, name)
-        source = os.path.join(HERE, name + ".c")
+        source = os.path.join(HERE, (source or name) + ".c")
         if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(source):
             os.makedirs(self.dir, exist_ok=True)
             subprocess.run(["cc", "-O2", "-o", path, source, *flags], check=True)
         return path
+
+    def step(self, n):
+        if n < GIANT or os.uname().machine != "x86_64":
+            return self.program("step", "-static")
+        return self.program("bare", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-DBARE", source="step")
 
     def timed(self, command, folder):
         """Seconds, those of processors, and the most memory, in MB; None where it fails."""
@@ -110,49 +130,72 @@ class Bench:
         return ns / 1e9, cpu_ns / 1e9, kib / 1024
 
     def folder(self, tool, n):
-        path = os.path.join(self.dir, str(n), tool.name)
+        """A million nodes are made once, for all tools."""
+        path = os.path.join(self.dir, str(n), tool.name if n < GIANT else "all")
         if not os.path.exists(os.path.join(path, "step")):
             shutil.rmtree(path, ignore_errors=True)
             os.makedirs(path)
-            generate.generate(n, path, tool.graph, self.program("step", "-static"))
+            graphs = [tool.graph] if n < GIANT else ["spak", "ninja", "make"]
+            generate.generate(n, path, graphs, self.step(n))
         return path
-
-    def add(self, n, case, name, result):
-        if result:
-            self.seconds.setdefault((n, case, name), []).append(result[0])
-            self.cpu.setdefault((n, case, name), []).append(result[1])
-            self.memory[(n, case, name)] = max(result[2], self.memory.get((n, case, name), 0))
 
     def prepare(self, tool, n):
         """Builds from nothing, which is the case `full`; False where that fails."""
         folder = self.folder(tool, n)
+        if n >= GIANT:
+            return self.prepare_giant(tool, n, folder)
         if "full" in self.o.cases or not os.path.exists(os.path.join(folder, "out/final")):
-            clean(tool, n, folder)
-            full = self.timed(tool.command, folder)
-            if not full:
-                return False
             if tool.beside is None:
-                self.add(n, "full", tool.name, full)
+                clean(tool, n, folder)
+                full = self.timed(tool.command, folder)
+                if not full:
+                    return False
+                self.results.add(n, "full", tool.name, full)
+            elif self.timed(tool.command, folder) is None:
+                return False
         return self.timed(tool.command, folder) is not None
 
-    def stat(self, n, list_file):
-        if not os.path.exists(list_file):
-            with open(list_file, "w", encoding="ascii") as out:
-                out.write("\n".join(generate.sources(n) + [t for t, _ in generate.edges(n)]) + "\n")
-        return self.timed([self.program("stats", "-pthread"), list_file, str(self.o.jobs)], os.path.join(self.dir, str(n), "spak"))
+    def prepare_giant(self, tool, n, folder):
+        """spak builds, ninja gets the log of who built, make needs none."""
+        if not os.path.exists(os.path.join(folder, "out/final")):
+            spak = all_tools(self.o.spak, self.o.jobs)[0]
+            if self.timed(spak.command, folder) is None:
+                return False
+        if tool.name == "ninja" and not os.path.exists(os.path.join(folder, ".ninja_log")):
+            with open(os.path.join(folder, ".ninja_log"), "w", encoding="ascii") as log, \
+                 subprocess.Popen([self.program("forge")], cwd=folder, stdin=subprocess.PIPE, stdout=log, text=True) as forge:
+                forge.stdin.writelines(command + "\n" for command in commands(n))
+        return self.timed(tool.command, folder) is not None
+
+    def stat(self, n, spak):
+        names = os.path.join(self.dir, str(n), "list")
+        write_lines(names, generate.sources(n) + [t for t, _ in generate.edges(n)])
+        return self.timed([self.program("stats", "-pthread"), names, str(self.o.jobs)], self.folder(spak, n))
+
+    def floor(self, n):
+        """Only the commands; the last waits for the others."""
+        folder = self.folder(Tool("floor", "make", [], ["out"]), n)
+        clean(Tool("floor", "make", [], ["out"]), n, folder)
+        *most, final = commands(n)
+        write_lines(os.path.join(folder, "list"), most + ["", final])
+        self.results.add(n, "full", "floor", self.timed([self.program("floor"), "list", str(self.o.jobs)], folder))
 
     def size(self, n):
-        tools = [t for t in all_tools(self.o.spak, self.o.jobs) if t.name in self.o.tools]
+        tools = [t for t in all_tools(self.o.spak, self.o.jobs) if t.name in self.o.tools and n <= t.most]
         for tool in tools[:]:
+            begin = time.time()
             if not tool.here():
                 print(f"# {tool.command[0]} is not on this machine: left out", flush=True)
             if not tool.here() or not self.prepare(tool, n):
                 tools.remove(tool)
+            print(f"# {n} nodes, {tool.name}: {time.time() - begin:.0f} s to prepare", flush=True)
+        if "floor" in self.o.tools and "full" in self.o.cases and n < GIANT:
+            self.floor(n)
         beside = [subprocess.Popen(t.beside, cwd=self.folder(t, n), stderr=subprocess.DEVNULL) for t in tools if t.beside]
         time.sleep(2 if beside else 0)
         try:
-            for case in [c for c in self.o.cases if c != "full"]:
-                for number in range(self.o.rounds):
+            for case in [c for c in self.o.cases if c != "full" and (n < GIANT or c == "noop")]:
+                for number in range(self.o.rounds if n < GIANT else min(3, self.o.rounds)):
                     self.round(n, case, number, tools)
         finally:
             for process in beside:
@@ -164,64 +207,66 @@ class Bench:
             edit(case, n, self.folder(tool, n), number)
         time.sleep(0.05)  # an edit that somebody made by hand is never younger
         for tool in tools:
-            self.add(n, case, tool.name, self.timed(tool.command, self.folder(tool, n)))
+            self.results.add(n, case, tool.name, self.timed(tool.command, self.folder(tool, n)))
         if case == "noop" and "stat" in self.o.tools and any(t.name == "spak" for t in tools):
-            self.add(n, case, "stat", self.stat(n, os.path.join(self.dir, str(n), "list")))
+            self.results.add(n, case, "stat", self.stat(n, tools[0]))
 
-    def table(self, size):
-        print(f"{'N':>8} {'case':7} {'tool':13} {'median s':>9} {'least':>8} {'cpu s':>8} {'MB':>7}  ninja/tool  by least  by cpu")
-        for key, all_seconds in sorted(self.seconds.items(), key=lambda item: CASES.index(item[0][1])):
-            n, case, name = key
-            if n != size:
-                continue
-            ninja = (n, case, "ninja")
-            ratios = ""
-            if ninja in self.seconds:
-                pairs = [(statistics.median, self.seconds), (min, self.seconds), (min, self.cpu)]
-                ratios = " ".join(f"{of(table[ninja]) / max(of(table[key]), 1e-6):9.2f}x" for of, table in pairs)
-            print(f"{n:8} {case:7} {name:13} {statistics.median(all_seconds):9.4f} {min(all_seconds):8.4f} "
-                  f"{min(self.cpu[key]):8.4f} {self.memory[key]:7.1f} {ratios}", flush=True)
-
-    def plot(self, path):
-        """A picture for each case: seconds over N, both logarithmic."""
-        lines = ["set terminal svg size 900,640 font 'sans,12'", f"set output '{path}'", "set logscale xy", "set key left top",
-                 "set xlabel 'nodes'", "set ylabel 'seconds'", "set grid", f"set multiplot layout {-(-len(self.o.cases) // 2)},2"]
-        for case in self.o.cases:
-            names = sorted({k[2] for k in self.seconds if k[1] == case})
-            if not names:
-                continue
-            lines.append(f"set title '{case}'")
-            lines.append("plot " + ", ".join(f"'-' with linespoints title '{name}'" for name in names))
+    def hashing(self):
+        """How many bytes a second the planning of a node hashes that has them for inputs."""
+        folder = os.path.join(self.dir, "hash")
+        names = [f"in/{i}" for i in range(HASHED_FILES)]
+        if not os.path.exists(os.path.join(folder, "list")):
+            generate.make_folders(folder, names)
             for name in names:
-                lines += [f"{k[0]} {statistics.median(v)}" for k, v in sorted(self.seconds.items()) if k[1:] == (case, name)] + ["e"]
-        subprocess.run(["gnuplot"], input="\n".join(lines) + "\n", text=True, check=True)
+                with open(os.path.join(folder, name), "wb") as out:
+                    out.write(os.urandom(HASHED_BYTES))
+            write_lines(os.path.join(folder, "spakfile"), ['node { "out/all", inputs = glob "in/*", run = { "true" } }'])
+            write_lines(os.path.join(folder, "list"), names)
+            time.sleep(0.1)
+        for _ in range(self.o.rounds):
+            shutil.rmtree(os.path.join(folder, "out"), ignore_errors=True)
+            library = self.program("hashes", "-pthread", "-lcrypto")
+            self.results.add(HASHED_FILES, "hash", "library", self.timed([library, "list", str(self.o.jobs)], folder))
+            self.results.add(HASHED_FILES, "hash", "spak", self.timed([self.o.spak, "plan", "out/all"], folder))
+        self.results.print_hashing(HASHED_FILES * HASHED_BYTES)
 
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__[__doc__.index("usage: ") + 7:])
+    parser.add_argument("--all", action="store_true")
     parser.add_argument("--spak", default=os.path.join(TOP, "out/bin/spak"))
     parser.add_argument("-n", default="1000,10000")
     parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--tools", default="spak,spak-sandbox,spak-watch,ninja,samu,make,tup,bam,stat")
+    parser.add_argument("--tools", default=",".join(TOOLS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("-j", dest="jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--dir", default=os.path.join(TOP, "out/bench/scale"))
+    parser.add_argument("--hash", action="store_true")
+    parser.add_argument("--table")
     parser.add_argument("--plot")
     options = parser.parse_args()
+    if options.all:
+        options.n, options.hash = "1000,10000,100000,1000000", True
+        options.table, options.plot = os.path.join(options.dir, "table.md"), os.path.join(options.dir, "growth.svg")
     options.cases = [c for c in CASES if c in options.cases.split(",")]
     options.tools = options.tools.split(",")
     options.spak = os.path.abspath(options.spak)
-    bench = Bench(options)
-    for n in [int(n) for n in options.n.split(",")]:
+    bench, begin = Bench(options), time.time()
+    if options.hash:
+        bench.hashing()
+    for n in [int(n) for n in options.n.split(",") if n]:
         bench.size(n)
-        bench.table(n)
+        bench.results.print_table(n)
+        print(f"# {n} nodes: {time.time() - begin:.0f} s since the beginning", flush=True)
+        if options.table:
+            bench.results.write_markdown(options.table, HASHED_FILES * HASHED_BYTES)
+    if options.plot and shutil.which("gnuplot"):
+        bench.results.plot(options.plot)
+    elif options.plot:
+        print("# gnuplot is not on this machine: no picture")
     for n in options.n.split(","):
         for trash in glob.glob(os.path.join(bench.dir, n, "trash-*")):
             shutil.rmtree(trash)
-    if options.plot and shutil.which("gnuplot"):
-        bench.plot(options.plot)
-    elif options.plot:
-        print("# gnuplot is not on this machine: no picture")
 
 
 if __name__ == "__main__":

@@ -119,17 +119,29 @@ WRITERS = {
 }
 
 
-def generate(n, folder, tool, step):
+def make_folders(folder, paths):
+    for name in sorted({os.path.dirname(path) for path in paths}):
+        os.makedirs(os.path.join(folder, name), exist_ok=True)
+
+
+def write_sources(n, folder):
+    make_folders(folder, sources(n))
     for path in sources(n):
-        path = os.path.join(folder, path)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="ascii") as out:
+        with open(os.path.join(folder, path), "w", encoding="ascii") as out:
             out.write(f"{os.path.basename(path)}\n")
-    for path, _ in edges(n):
-        os.makedirs(os.path.join(folder, os.path.dirname(path)), exist_ok=True)
+
+
+def write_description(n, folder, tool):
     name, writer = WRITERS[tool]
     with open(os.path.join(folder, name), "w", encoding="ascii") as out:
         writer(n, out)
+
+
+def generate(n, folder, tools, step):
+    write_sources(n, folder)
+    make_folders(folder, (target for target, _ in edges(n)))
+    for tool in tools:
+        write_description(n, folder, tool)
     there = os.path.join(folder, "step")
     with open(step, "rb") as program, open(there, "wb") as out:
         out.write(program.read())
@@ -139,4 +151,4 @@ def generate(n, folder, tool, step):
 if __name__ == "__main__":
     if len(sys.argv) != 5 or sys.argv[3] not in WRITERS:
         sys.exit(__doc__)
-    generate(int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4])
+    generate(int(sys.argv[1]), sys.argv[2], [sys.argv[3]], sys.argv[4])
