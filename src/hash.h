@@ -66,7 +66,7 @@ bool hash_cache_find(struct hash_cache *cache, const char *path, struct hash_loo
 /* Reads those that are not known, many at once on so many threads; who looks afterwards finds them.
  */
 void hash_cache_warm(struct hash_cache *cache, const struct strs *paths, int threads);
-/* Writes it back if it changed. */
+/* Writes it back if it learned more than that costs. */
 int hash_cache_save(struct hash_cache *cache, struct err *e);
 /* How many files were read and hashed since it was opened, for --stats and tests. */
 size_t hash_cache_misses(const struct hash_cache *cache);
