@@ -13,13 +13,13 @@ struct walk {
 
 static void add_escaped(struct buf *out, const char *value)
 {
-    for (; *value; value++) {
-        if (*value == '\\')
-            buf_addstr(out, "\\\\");
-        else if (*value == '\n')
-            buf_addstr(out, "\\n");
-        else
-            buf_addch(out, *value);
+    for (;; value++) {
+        size_t plain = strcspn(value, "\\\n");
+        buf_add(out, value, plain);
+        value += plain;
+        if (!*value)
+            return;
+        buf_addstr(out, *value == '\n' ? "\\n" : "\\\\");
     }
 }
 
@@ -32,14 +32,16 @@ static void end_line(struct walk *w)
 
 static void emit(struct walk *w, const char *key, const char *value)
 {
-    buf_addf(&w->line, "%s ", key);
+    buf_addstr(&w->line, key);
+    buf_addch(&w->line, ' ');
     add_escaped(&w->line, value);
     end_line(w);
 }
 
 static void emit_named(struct walk *w, const char *key, const char *name, const char *value)
 {
-    buf_addf(&w->line, "%s ", key);
+    buf_addstr(&w->line, key);
+    buf_addch(&w->line, ' ');
     add_escaped(&w->line, name);
     buf_addch(&w->line, ' ');
     add_escaped(&w->line, value);

@@ -9,8 +9,11 @@
 /* Fixed sizes, little-endian: a store can be carried to another machine. */
 static void put_number(struct buf *out, uint64_t number, size_t bytes)
 {
+    char digits[8];
+
     for (size_t i = 0; i < bytes; i++)
-        buf_addch(out, (char)(number >> (8 * i)));
+        digits[i] = (char)(number >> (8 * i));
+    buf_add(out, digits, bytes);
 }
 
 static void put_bytes(struct buf *out, const void *bytes, size_t len)
