@@ -157,7 +157,8 @@ return {
     control = { type = "string", required = true, doc = "the variant that is timed twice" },
     shapes = { type = "list", required = true, doc = "{ \"name\", B = 1, ... }" },
     budget = { type = "number", default = 10, doc = "seconds for each shape" },
-    allow = { type = "table", doc = "what all its runs may take together: { tries =, wall =, cpu =, device = }, seconds where it is time" },
+    allow = { type = "table", doc = "what all its runs may take together: { tries =, wall =, cpu =, device = }, seconds where it is time; "
+      .. "`spak status` tells what is spent, and the notes of the traces keep it when out/ is removed" },
     min_blocks = { type = "integer", default = 7, doc = "blocks at least, whatever the budget" },
     max_blocks = { type = "integer", default = 40, doc = "blocks at most" },
     timeout = { type = "number", default = 60, doc = "seconds a launch may take" },

@@ -50,7 +50,8 @@ return {
     because = { type = "string", required = true, doc = "the reason" },
     rests_on = { type = "strings", default = {}, doc = "names of invariants; \"name: PROVED\" asks for the rung that its proof has to stand on" },
     predicts = { type = "string", required = true, doc = "speedup(a, b) >= 5, speedup(a, b, shape) >= 5, gflops(a) >= 100" },
-    allow = { type = "table", doc = "what its measurements may take together: { tries =, wall =, cpu =, device = }, seconds where it is time" },
+    allow = { type = "table", doc = "what its measurements may take together: { tries =, wall =, cpu =, device = }, seconds where it is time; "
+      .. "`spak status` tells what is spent, and the notes of the traces keep it when out/ is removed" },
     doc = { type = "string", doc = "more about it; without it, the prose above" },
   },
   example = [[

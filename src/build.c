@@ -202,10 +202,11 @@ static bool trace_one(struct session *s, const struct build_options *o, struct b
                       uint32_t node, const char *since)
 {
     struct build_trace *trace = &report->traces[report->trace_count++];
-    const char *sandbox = "none", *journal = "";
+    const char *sandbox = "none", *journal = "", *spent = "";
     if (o->sandbox)
         sandbox_supported(&sandbox);
-    if (gate_journal(s->gate, &journal, &trace->error) < 0)
+    if (gate_journal(s->gate, &journal, &trace->error) < 0 ||
+        gate_purses(s->gate, s->arena, &spent, &trace->error) < 0)
         return false;
     struct trace_run run = {
         .graph = s->graph,
@@ -229,6 +230,7 @@ static bool trace_one(struct session *s, const struct build_options *o, struct b
         .since = since,
         .recall = recall,
         .recall_ctx = report->plan,
+        .spent = spent,
     };
     trace->target = run.target;
     return trace_commit(&run, s->arena, &trace->result, &trace->error) == 0;

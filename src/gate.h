@@ -74,6 +74,8 @@ struct gate_options {
     /* Called once where the store has no journal: those of the traces, one after the other. May be
      * NULL. */
     int (*recall)(void *ctx, struct buf *journal, struct err *e);
+    /* The same for what was spent: those of the traces' notes, one a line. May be NULL. */
+    int (*recall_spent)(void *ctx, struct buf *lines, struct err *e);
     void *recall_ctx;
 };
 struct gate *gate_open(const struct gate_options *options);
@@ -94,16 +96,20 @@ int gate_lease(struct gate *gate, const struct graph *g, uint32_t node, const ch
 
 /* Budgets. A study and each of its hypotheses may be allowed so many tries and so many seconds
  * (wall, CPU, device); what is spent is counted here, by leases and ends, and a lease beyond is
- * refused with what was spent. Times are the store's affair alone: no trace holds them. */
+ * refused with what was spent. No trace's tree holds times, but the note of each trace has what was
+ * spent until then: a store that is new takes it from there. */
 int gate_afford(struct gate *gate, const struct graph *g, uint32_t node, struct err *e);
 /* One more attempt; gate_lease counts it. */
 int gate_count_try(struct gate *gate, const struct graph *g, uint32_t node, struct err *e);
 /* What an attempt took; nothing for a node that does not measure. */
 int gate_spend(struct gate *gate, const struct graph *g, uint32_t node, int64_t wall_ns,
                int64_t cpu_ns, struct err *e);
-/* "3 tries, 12.1 s wall": what a measurement or a hypothesis has cost; NULL when nothing. */
-const char *gate_spent(struct gate *gate, enum gate_object object, const char *name,
+/* "3 of 5 tries, 12.1 s wall": what a node's measurement or hypothesis has cost, and what it may;
+ * NULL when nothing. */
+const char *gate_spent(struct gate *gate, const struct graph *g, uint32_t node,
                        struct arena *arena);
+/* All that was spent, as JSON, for the note of a trace; "" nothing. At the end of a build. */
+int gate_purses(struct gate *gate, struct arena *arena, const char **out, struct err *e);
 
 /* How a node ended, as far as the protocol cares. */
 enum gate_end { GATE_END_OK, GATE_END_FAILED, GATE_END_REFUSED };

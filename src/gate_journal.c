@@ -207,6 +207,7 @@ void gate_close(struct gate *gate)
     if (!gate)
         return;
     buf_release(&gate->text);
+    json_decref(gate->recalled);
     strmap_release(&gate->last);
     strmap_release(&gate->frozen);
     free(gate->lines);

@@ -13,6 +13,7 @@ struct gate {
     size_t count, cap;
     struct strmap last;   /* "object name" to its last line */
     struct strmap frozen; /* name of a hypothesis to the line that froze it */
+    json_t *recalled;     /* what was spent by the traces, NULL: nobody asked yet */
 };
 
 /* gate_journal.c */

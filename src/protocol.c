@@ -159,7 +159,7 @@ static void read_item(struct reading *r, struct protocol_item *item)
     item->act = acts[item->object];
     item->code = item->hint = "";
     item->doubt = doubt_of(r, item->node);
-    item->spent = gate_spent(r->gate, item->object, item->name, r->arena);
+    item->spent = gate_spent(r->gate, r->plan->graph, item->node, r->arena);
     if (item->last && entry->verdict != PLAN_CLEAN && entry->verdict != PLAN_REFUSE)
         item->stale = entry->why;
     if (item->object == GATE_HYPOTHESIS)

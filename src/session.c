@@ -176,28 +176,64 @@ static int make_stamp(struct session *s, struct err *e)
     return 0;
 }
 
+/* What of a trace a store that is new has to be told. */
+typedef int recalled_fn(struct trace *, const char *commit, struct buf *out, struct err *e);
+
 /* A store that is new knows nothing of what was measured here before; the traces do. What cannot be
  * read there is as good as not there. */
-static int recall_journal(void *ctx, struct buf *journal, struct err *e)
+static void recall_each(struct session *s, recalled_fn *recalled, struct buf *out)
 {
-    struct session *s = ctx;
     const char *to =
         s->graph && s->graph->trace_to ? graph_text(s->graph, s->graph->trace_to) : NULL;
     struct strs targets = {0};
     struct err ignored = {0};
     struct trace *t = trace_open(s->root, s->out_dir, to, &ignored);
-    (void)e;
     if (t)
         trace_targets(t, s->arena, &targets, &ignored);
     for (size_t i = 0; i < targets.len && !ignored.set; i++) {
         struct trace_entry entry;
-        bool found;
         if (trace_resolve(t, targets.at[i], s->arena, &entry, &ignored) == 0)
-            trace_read(t, entry.commit, "protocol/journal", journal, &found, &ignored);
+            recalled(t, entry.commit, out, &ignored);
     }
     err_release(&ignored);
     strs_release(&targets);
     trace_close(t);
+}
+
+static int journal_of(struct trace *t, const char *commit, struct buf *out, struct err *e)
+{
+    bool found;
+    return trace_read(t, commit, "protocol/journal", out, &found, e);
+}
+
+static int recall_journal(void *ctx, struct buf *journal, struct err *e)
+{
+    (void)e;
+    recall_each(ctx, journal_of, journal);
+    return 0;
+}
+
+/* From the note of the run. */
+static int spent_of(struct trace *t, const char *commit, struct buf *out, struct err *e)
+{
+    struct buf text = {0};
+    bool found;
+    int rc = trace_note_read(t, "run", commit, &text, &found, e);
+    json_t *note = rc == 0 && found ? json_parse(buf_text(&text), text.len, "note", e) : NULL;
+    json_t *spent = json_object_get(note, "spent");
+    if (spent) {
+        json_compact(spent, out);
+        buf_addch(out, '\n');
+    }
+    json_decref(note);
+    buf_release(&text);
+    return rc;
+}
+
+static int recall_spent(void *ctx, struct buf *lines, struct err *e)
+{
+    (void)e;
+    recall_each(ctx, spent_of, lines);
     return 0;
 }
 
@@ -212,6 +248,7 @@ static int open_gate(struct session *s, struct err *e)
         .programs = os_dirname(s->arena, self),
         .out_dir = s->out_dir,
         .recall = recall_journal,
+        .recall_spent = recall_spent,
         .recall_ctx = s,
     };
     s->gate = gate_open(&options);

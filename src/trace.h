@@ -27,6 +27,7 @@ struct trace_run {
     const char *const *params; /* -D name=value, NULL-terminated, sorted */
     const char *spakfile;      /* relative to the root; NULL: "spakfile" */
     int64_t wall_ns;           /* for the note only */
+    const char *spent;         /* by measurements, JSON, for the note only; NULL or "": nothing */
     const char *journal;       /* of the protocol; the lines about the target go into the trace */
     const char *trace_to;      /* overrules the spakfile; NULL: where that says */
     /* The commit whose trace says of every clean node what one of this run would say; NULL: none.

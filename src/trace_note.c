@@ -31,6 +31,14 @@ static json_t *node_times(const struct trace_job *job)
     return nodes;
 }
 
+static json_t *spent_by_then(const struct trace_job *job)
+{
+    struct err ignored = {0};
+    json_t *spent = json_parse(job->run->spent, strlen(job->run->spent), "spent", &ignored);
+    err_release(&ignored);
+    return spent ? spent : json_null();
+}
+
 /* The one place for time and host: a note is not part of the tree, so two equal runs stay equal. */
 static void note_text(const struct trace_job *job, struct buf *out)
 {
@@ -43,6 +51,8 @@ static void note_text(const struct trace_job *job, struct buf *out)
     json_object_set_new(note, "start", start_time(job));
     json_object_set_new(note, "wall_ns", json_integer(job->run->wall_ns));
     json_object_set_new(note, "nodes_wall_ns", node_times(job));
+    if (job->run->spent && *job->run->spent)
+        json_object_set_new(note, "spent", spent_by_then(job));
     for (size_t i = 0; i < ARRAY_LEN(slurm); i++) {
         const char *value = getenv(slurm[i]);
         if (value)

@@ -39,7 +39,7 @@ static void print_line(const struct protocol_item *item, size_t width)
         printf(", stale: %s", item->stale);
     else if (item->last && *item->last->rest && !item->doubt)
         printf(", %s", item->last->rest);
-    if (item->spent && item->object == GATE_MEASUREMENT)
+    if (item->spent && (item->object == GATE_MEASUREMENT || strstr(item->spent, " of ")))
         printf(", spent %s", item->spent);
     if (item->doubt)
         printf("\n%*s  in doubt: %s", 11, "", item->doubt);

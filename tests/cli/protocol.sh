@@ -298,17 +298,28 @@ test_a_budget_that_is_spent_gives_no_lease() {
     journal
     assert_contains "$scratch/journal" 'measurement bench/axpy 3 refused - code P112'
     spak status
-    assert_contains out 'measurement  bench/axpy  ' 'refused, code P112, spent 2 tries, '
+    assert_contains out 'measurement  bench/axpy  ' 'refused, code P112, spent 2 of 2 tries, ' ' of 900 s wall, '
     sed -i 's/tries = 2/tries = 9/; s/predicts = /allow = { tries = 2 }, &/' spakfile
     spak build
     assert_exit 0
     spak build -B bench/axpy
     assert_exit 3
     assert_contains err 'error[P112]: hypothesis axpy/fast has spent what it was allowed: 2 of 2 tries'
+    spak status
+    assert_contains out 'hypothesis   axpy/fast' 'spent 2 of 2 tries'
     candidate 'y[i] = 2 * x[i] + z[i] + 0;'
     spak build check/axpy/fast
     spak next
     assert_contains out 'measure  measurement bench/axpy: P112 hypothesis axpy/fast has spent' 'help: what was found so far is the result'
+    # Who removes the engine's state has spent no less.
+    git notes --ref=spak/run show spak/axpy >"$scratch/note"
+    assert_contains "$scratch/note" '"spent":{' '"measurement bench/axpy":{' '"tries":2.0'
+    rm -rf out
+    spak status
+    assert_contains out 'measurement  bench/axpy  ' 'spent 2 tries, '
+    spak build
+    assert_exit 3
+    assert_contains err 'error[P112]: hypothesis axpy/fast has spent what it was allowed: 2 of 2 tries'
     sed -i 's/{ tries = 2 }/{ trials = 2 }/' spakfile
     spak build
     assert_exit 2
