@@ -17,6 +17,8 @@ static int make_plan(struct session *s, const struct build_options *o, struct bu
     options.force = o->force;
     options.still = session_still_nodes(s);
     options.still_count = s->graph->node_count;
+    options.still_digest = session_still_digest;
+    options.still_ctx = s;
     report->plan = plan_make(s->graph, report->roots.at, report->roots.len, &options, s->arena, e);
     return report->plan ? 0 : -1;
 }

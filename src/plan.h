@@ -76,6 +76,9 @@ struct plan_options {
      * clean if what it depends on is. NULL: nothing is known. */
     const bool *still;
     uint32_t still_count;
+    /* What a file of a still node holds, without its record; false when that is not known. */
+    bool (*still_digest)(void *ctx, const char *path, struct digest *out);
+    void *still_ctx;
     bool force;  /* every wanted node runs */
     bool device; /* this machine has the device that NODE_DEVICE nodes need */
     /* Admits a measuring node: the token of its lease. -1 with an error of class ERR_PROTOCOL

@@ -121,6 +121,17 @@ int plan_recall(struct plan *plan, uint32_t node, struct err *e)
     return rc;
 }
 
+/* The records of all members of a large link, decoded, are most of what a small change costs. */
+static bool recall_still(struct plan *plan, uint32_t artifact, uint32_t producer)
+{
+    const struct plan_options *o = &plan->options;
+    if (!o->still || !o->still_digest || producer >= o->still_count || !o->still[producer])
+        return false;
+    plan->present[artifact] = o->still_digest(o->still_ctx, artifact_path(plan->graph, artifact),
+                                              &plan->digests[artifact]);
+    return plan->present[artifact];
+}
+
 /* What is neither a source nor an output of a record lies in a folder that another node makes. */
 static int lookup_digest(void *ctx, uint32_t artifact, struct digest *out, struct err *e)
 {
@@ -133,7 +144,7 @@ static int lookup_digest(void *ctx, uint32_t artifact, struct digest *out, struc
     uint32_t producer = plan->graph->artifacts[artifact].producer;
     bool exists;
     if (producer != GRAPH_NONE && plan->entries[producer].verdict == PLAN_CLEAN &&
-        plan_recall(plan, producer, e) < 0)
+        !recall_still(plan, artifact, producer) && plan_recall(plan, producer, e) < 0)
         return -1;
     *out = plan->digests[artifact];
     if (plan->present[artifact])

@@ -71,6 +71,8 @@ bool session_is_still(const struct session *s, const struct strs *names, bool tr
                       uint32_t *nodes);
 /* One a node: nothing moved that its last decision looked at; NULL when nothing is known. */
 bool *session_still_nodes(struct session *s);
+/* What a file of a still node holds; `ctx` is the session. False when its stamp does not say. */
+bool session_still_digest(void *ctx, const char *path, struct digest *out);
 /* Brings the stamps up to what this build found and made for `names`; `traced`: their traces tell
  * of it. */
 int session_settle(struct session *s, struct plan *plan, const struct outcome *outcomes,

@@ -133,6 +133,17 @@ bool *session_still_nodes(struct session *s)
     return still;
 }
 
+bool session_still_digest(void *ctx, const char *path, struct digest *out)
+{
+    const struct session *s = ctx;
+    uint32_t stamp = s->stamps ? stamps_find(s->stamps, path) : STAMP_NONE;
+
+    if (stamp == STAMP_NONE || stamps_kind(s->stamps, stamp) != STAMP_FILE)
+        return false;
+    stamps_digest(s->stamps, stamp, out);
+    return true;
+}
+
 /* What is settled at the end of a build. */
 struct settling {
     struct session *s;
@@ -211,7 +222,8 @@ static int known_digest(struct settling *t, uint32_t artifact, struct digest *ou
     const struct artifact *a = &t->g->artifacts[artifact];
 
     *known = true;
-    if (a->producer != GRAPH_NONE && plan_recall(t->plan, a->producer, e) < 0)
+    if (!t->plan->present[artifact] && a->producer != GRAPH_NONE &&
+        plan_recall(t->plan, a->producer, e) < 0)
         return -1;
     if (t->plan->present[artifact]) {
         *out = t->plan->digests[artifact];

@@ -178,4 +178,30 @@ test_stamps_that_are_damaged_cost_time_only() {
     done
 }
 
+# What nobody looked at goes into the key of a link by its stamp: the key is that of a build that looks at all.
+test_stamps_say_what_records_would() {
+    project '
+for _, name in ipairs { "a", "b", "c" } do
+  node { "out/" .. name, inputs = name, run = { "cp", name, "out/" .. name } }
+end
+node { "out/all", inputs = { "out/a", "out/b", "out/c" }, shell = true, run = "cat out/a out/b out/c > out/all" }
+target "all" { "out/all", default = true }'
+    put a 1
+    put b 1
+    put c 1
+    spak build
+    settle
+    put a 2
+    assert_ran_now 'out/a out/all '
+    rm out/.spak/stamps
+    assert_ran_now ''
+    spak build
+    put out/b damaged
+    put a 3
+    assert_ran_now 'out/a out/all '
+    assert_equal "$(tr '\n' ' ' <out/all)" '3 1 1 ' 'what was linked'
+    rm out/.spak/stamps
+    assert_ran_now ''
+}
+
 run_tests "$0" "$@"
