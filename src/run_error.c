@@ -73,10 +73,26 @@ static int undeclared_read(const char *name, const struct sandbox_refusals *foun
     return err_hint(e, "add \"%s\" to its inputs", found->read.at[0]);
 }
 
-static int undeclared_write(const char *name, const struct sandbox_refusals *found, struct err *e)
+/* A tool that failed removes its output, and may not where the folder is not its own: that is no
+ * reason. */
+static const char *written_beside(const struct graph *g, const struct node *n,
+                                  const struct sandbox_refusals *found)
+{
+    for (size_t i = 0; i < found->write.len; i++) {
+        const char *path = found->write.at[i];
+        bool own = false;
+        for (uint32_t k = 0; k < n->outputs.len && !own; k++)
+            own = strcmp(artifact_path(g, slice_id(g, n->outputs, k)), path) == 0;
+        if (!own)
+            return path;
+    }
+    return NULL;
+}
+
+static int undeclared_write(const char *name, const char *path, struct err *e)
 {
     err_set(e, ERR_undeclared_write, "%s tried to write %s, which is not among its outputs", name,
-            found->write.at[0]);
+            path);
     return err_hint(
         e,
         "declare it as an output; put temporary files under $TMPDIR; a tool that writes beside its "
@@ -162,8 +178,8 @@ int run_explain_failure(struct run *r, struct job *job, struct err *e)
         candidate_escape(name, escaped_to(r, job, &found), e);
     else if (found.read.len > 0)
         undeclared_read(name, &found, e);
-    else if (found.write.len > 0)
-        undeclared_write(name, &found, e);
+    else if (written_beside(run_graph(r), n, &found))
+        undeclared_write(name, written_beside(run_graph(r), n, &found), e);
     else
         command_failed(name, status, e);
     err_at(e, node_place(run_graph(r), job->node));

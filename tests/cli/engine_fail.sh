@@ -128,6 +128,15 @@ test_undeclared_write() {
     assert_file out/y 2
 }
 
+# A linker removes what it did not finish, and may not in a folder that is not its own: the reason is another.
+test_a_tool_that_cleans_up_after_itself_wrote_nothing_beside() {
+    project 'node { "out/bin/x", shell = true, run = "echo 1 >out/bin/x; echo wrong >&2; rm out/bin/x; exit 1" }
+node { "out/bin/y", shell = true, run = "touch out/bin/y" }'
+    spak build
+    assert_exit 1
+    assert_contains err 'error[N101]: out/bin/x failed with exit status 1' 'wrong'
+}
+
 test_sources_cannot_be_written() {
     project 'node { "out/x", inputs = { "in" }, run = { "sh", "-c", "echo hacked > in; touch out/x" } }'
     put in 1
