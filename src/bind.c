@@ -238,8 +238,9 @@ static bool shows_address(const char *f)
     return false;
 }
 
-/* string.format (the first upvalue) of what plain (the second) makes of tables and functions. A
- * spakfile of many nodes calls hardly anything as often. */
+/* string.format (the first upvalue, a function of C that has none itself) of what plain (the
+ * second) makes of tables and functions. A spakfile of many nodes calls hardly anything as often.
+ */
 static int format_plain(lua_State *L)
 {
     int n = lua_gettop(L);
@@ -254,10 +255,7 @@ static int format_plain(lua_State *L)
         lua_call(L, 1, 1);
         lua_replace(L, i);
     }
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, n, 1);
-    return 1;
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
 /* engine.formatter(string.format, plain): string.format without addresses. */
