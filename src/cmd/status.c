@@ -31,6 +31,14 @@ static void print_json(const struct protocol_item *item)
     project_print_json(o);
 }
 
+/* What a line of the journal says beside the state; the decisions that draw a case are the
+ * prover's. */
+static const char *words_of(const struct gate_line *line)
+{
+    const char *given = text_starts_with(line->rest, "tape ") ? strstr(line->rest, " case ") : NULL;
+    return given ? given + 1 : line->rest;
+}
+
 static void print_line(const struct protocol_item *item, size_t width)
 {
     printf("%-11s  %-*s  %s", gate_object_name(item->object), (int)width, item->name,
@@ -38,7 +46,7 @@ static void print_line(const struct protocol_item *item, size_t width)
     if (item->stale)
         printf(", stale: %s", item->stale);
     else if (item->last && *item->last->rest && !item->doubt)
-        printf(", %s", item->last->rest);
+        printf(", %s", words_of(item->last));
     if (item->spent && (item->object == GATE_MEASUREMENT || strstr(item->spent, " of ")))
         printf(", spent %s", item->spent);
     if (item->doubt)

@@ -24,7 +24,8 @@ enum study_status {
     STUDY_OUT_OF_BOUNDS, /* bytes beside a buffer were written */
     STUDY_INPUT_WRITTEN, /* an input is not what it was before the launch */
     STUDY_CRASHED,       /* the kernel ended the process or the context that it ran in */
-    STUDY_FORBIDDEN,     /* the kernel called what no kernel may: a process, a program, a socket */
+    STUDY_FORBIDDEN,     /* the kernel called what no kernel may (a process, a program, a socket),
+                            or took more processor time than its threads have */
     STUDY_HUNG,          /* no answer within the time-out */
     STUDY_REFUSED,       /* the candidate, or the driver for it, declined to run */
     STUDY_UNLOADABLE,
