@@ -17,7 +17,7 @@
  * without it each thread writes its own elements, or with COALESCE a warp writes whole rows of 64
  * that it has gathered in shared memory. B_ROW_MAJOR: B is [K, N], whose tiles are read across
  * K. EARLY: launched so that blocks may start before the launch before has ended; they make their
- * barriers ready, fetch their first slices into the cache, and wait for that end. */
+ * barriers ready, fetch their first AHEAD slices into the cache, and wait for that end. */
 #include "../device/element.cuh"
 #include "../device/hopper.cuh"
 #include "../device/wgmma.cuh"
@@ -52,18 +52,26 @@
 #ifndef EARLY
 #define EARLY 0
 #endif
+#ifndef AHEAD
+#define AHEAD STAGES
+#endif
 #define BLOCK_K SWIZZLE_COLUMNS
 #define THREADS ((CONSUMERS + 1) * WARPGROUP)
 #define ROWS (BLOCK_M / CONSUMERS) /* of one consumer */
 #define PRODUCTS (ROWS / 64)
 #define STORE_COLUMNS SWIZZLE_COLUMNS
 #define CONSUMER_REGISTERS (CONSUMERS == 1 ? 240 : CONSUMERS == 2 ? 232 : 160)
+#define PRODUCER_REGISTERS (CONSUMERS == 3 ? 32 : 40)
 
 static_assert(STAGES >= 2, "one slice is held while the next is multiplied");
 static_assert(ROWS % 64 == 0, "a consumer owns whole products of 64 rows");
 static_assert(BLOCK_N % ((B_ROW_MAJOR ? 64 : 8) * CLUSTER) == 0, "blocks share whole boxes of B");
 static_assert(!STORE_BY_COPY || !COALESCE, "C leaves in one way");
-static_assert(!EARLY || (CLUSTER == 1 && !B_ROW_MAJOR), "a block fetches whole boxes of its own");
+static_assert(!EARLY || !B_ROW_MAJOR, "what is fetched ahead are boxes along K");
+/* Who takes registers waits until they have been released; more than a block has never are. */
+static_assert((PRODUCER_REGISTERS + CONSUMERS * CONSUMER_REGISTERS) * WARPGROUP <=
+                  65536 / THREADS / 8 * 8 * THREADS,
+              "consumers take what the producer releases");
 
 struct alignas(1024) stage_memory {
     element a[STAGES][BLOCK_M * BLOCK_K];
@@ -115,6 +123,12 @@ __device__ __forceinline__ tile tile_of(int index, int tiles_m, int tiles_n)
     return {first + within % height, within / height};
 }
 
+/* Asked for where it is needed: kept, it holds a register that large tiles need for their sums. */
+__device__ __forceinline__ uint32_t place_in_cluster()
+{
+    return CLUSTER > 1 ? cluster_rank() : 0;
+}
+
 __device__ __forceinline__ void release(stage_memory &s, int stage, int lane)
 {
     if (CLUSTER > 1) {
@@ -157,9 +171,10 @@ __device__ __forceinline__ void load_stage(stage_memory &s, const ring &r, const
 __device__ __forceinline__ void fetch_ahead(const CUtensorMap *map_a, const CUtensorMap *map_b,
                                             tile t, int steps)
 {
-    for (int k = 0; k < min(STAGES, steps); k++) {
-        copy_prefetch(map_a, k * BLOCK_K, t.row * BLOCK_M);
-        copy_prefetch(map_b, k * BLOCK_K, t.column * BLOCK_N);
+    uint32_t rank = place_in_cluster();
+    for (int k = 0; k < min(AHEAD, steps); k++) {
+        copy_prefetch(map_a, k * BLOCK_K, (t.row * CLUSTER + rank) * BLOCK_M);
+        copy_prefetch(map_b, k * BLOCK_K, t.column * BLOCK_N + rank * (BLOCK_N / CLUSTER));
     }
 }
 
@@ -276,7 +291,6 @@ extern "C" __global__ __launch_bounds__(THREADS,
     extern __shared__ __align__(1024) uint8_t raw[];
     stage_memory &s = *(stage_memory *)raw;
     int role = threadIdx.x / WARPGROUP;
-    uint32_t rank = CLUSTER > 1 ? cluster_rank() : 0;
     if (threadIdx.x == 0) {
         for (int i = 0; i < STAGES; i++) {
             barrier_init(&s.full[i], 1);
@@ -298,14 +312,15 @@ extern "C" __global__ __launch_bounds__(THREADS,
     if (EARLY) {
         launch_dependents();
         if (threadIdx.x == 0)
-            fetch_ahead(&map_a, &map_b, tile_of(blockIdx.x, tiles_m, tiles_n), steps);
+            fetch_ahead(&map_a, &map_b, tile_of(blockIdx.x / CLUSTER, tiles_m, tiles_n), steps);
         launch_await();
     }
 
     if (role == CONSUMERS) {
-        registers_release<40>();
+        registers_release<PRODUCER_REGISTERS>();
         if (threadIdx.x == CONSUMERS * WARPGROUP) {
             ring r = {0, 1};
+            uint32_t rank = place_in_cluster();
             for (int index = blockIdx.x / CLUSTER; index < tiles; index += stride) {
                 tile t = tile_of(index, tiles_m, tiles_n);
                 for (int k = 0; k < steps; k++, ring_advance(r)) {
@@ -326,7 +341,8 @@ extern "C" __global__ __launch_bounds__(THREADS,
         [[maybe_unused]] int first = 0;
         for (int index = blockIdx.x / CLUSTER; index < tiles; index += stride) {
             tile t = tile_of(index, tiles_m, tiles_n);
-            int row = (t.row * CLUSTER + rank) * BLOCK_M + role * ROWS, column = t.column * BLOCK_N;
+            int row = (t.row * CLUSTER + place_in_cluster()) * BLOCK_M + role * ROWS;
+            int column = t.column * BLOCK_N;
             int before = -1;
             for (int k = 0; k < steps; k++, ring_advance(r)) {
                 barrier_wait(&s.full[r.stage], r.parity);
@@ -359,7 +375,7 @@ extern "C" __global__ __launch_bounds__(THREADS,
 #endif
         }
         if (STORE_BY_COPY && lane == 0)
-            copy_store_wait_done();
+            copy_store_wait_read<0>();
     }
     if (CLUSTER > 1)
         cluster_sync();
