@@ -1,4 +1,4 @@
--- A cubin: one CUDA source compiled for one architecture, with what it needs of the machine's resources as text beside it.
+-- A cubin: one CUDA source compiled for one architecture, with what it needs of the machine's resources, and which instructions it has, as text beside it.
 local arch = param("arch", "sm_90a")
 local home = env "CUDA_HOME" or "/usr/local/cuda"
 
@@ -6,6 +6,7 @@ local function declare(name)
   return tool { name = name, find = { name, home .. "/bin/" .. name, "/usr/local/cuda/bin/" .. name }, version = { "--version" }, optional = true }
 end
 local nvcc, ptxas = declare "nvcc", declare "ptxas"
+local disassembler = declare "nvdisasm"
 
 local function macros(set)
   local out = {}
@@ -27,22 +28,22 @@ local function make(arg)
     traced(stem .. ".resources"),
     kind = "cubin",
     doc = arg.doc,
-    inputs = { arg.source, rule_file "step/cubin.sh" },
+    inputs = { arg.source, rule_file "step/cubin.sh", rule_file "step/instructions.awk" },
     run = {
       "sh", rule_file "step/cubin.sh", stem .. ".resources", arg.spills and "yes" or "no", arch, out,
-      nvcc.path, "-std=c++17", "-O3", "-lineinfo", macros(arg.set), "-MD", "-MF", depfile, arg.source,
+      disassembler and disassembler.path or "none", nvcc.path, "-std=c++17", "-O3", "-lineinfo", macros(arg.set), "-MD", "-MF", depfile, arg.source,
     },
     depfile = depfile,
     reads = { path.dir(arg.source), arg.headers },
-    tools = { "nvcc", "ptxas" },
+    tools = { "nvcc", "ptxas", disassembler and "nvdisasm" },
     phase = "inner",
   }
 end
 
 return {
   name = "cubin",
-  doc = "Compiles one CUDA source to a cubin (for sm_90a, or -D arch=sm_80), and keeps registers, shared memory and spills as text. Spills are an error unless "
-    .. "the study wants to see them. Where there is no nvcc it makes nothing and returns nil.",
+  doc = "Compiles one CUDA source to a cubin (for sm_90a, or -D arch=sm_80), and keeps as text what it takes: registers, shared memory and spills, and where "
+    .. "nvdisasm is found how many instructions there are of each kind. Spills are an error unless the study wants to see them. Where there is no nvcc it makes nothing and returns nil.",
   shape = {
     [1] = { type = "path", required = true, doc = "the cubin" },
     source = { type = "path", required = true, doc = "the CUDA source" },

@@ -13,7 +13,7 @@ local function watched(op, kernel, how, arg)
   local text = spec.make(few, arg.shapes, { kernels = { spec.entry(few, kernel, arg.shapes) }, timeout_s = arg.timeout })
   node { stem .. ".spec.json", kind = "specification", write = json.pretty(text) }
   local runner, variables, folders = tool(spec.runner(op)), spec.surroundings(op)
-  return node {
+  node {
     traced(stem .. ".txt"),
     name = ("sanitize/%s/%s/%s"):format(op.name, kernel.name, how),
     kind = "sanitize",
@@ -29,24 +29,38 @@ local function watched(op, kernel, how, arg)
     phase = "inner",
     timeout = arg.timeout,
     device = true,
+    soft_fail = true, -- the verdict names all who failed
     sandbox = false, -- it looks into the processes that it watches
   }
+  return stem .. ".txt"
+end
+
+-- Why nothing can be watched here, or nothing.
+local function missing()
+  return not fact "gpu.0.name" and "no device" or not sanitizer and "no compute-sanitizer" or nil
 end
 
 local function make(arg)
-  local op, nodes = spec.op(arg.name), {}
-  for _, name in ipairs(sanitizer and arg.kernels or {}) do
+  local op, verdict = spec.op(arg.name), ("out/sanitize/%s.txt"):format(arg.name)
+  local name, doc, why = "sanitize/" .. arg.name, "the variants of " .. arg.name .. " under compute-sanitizer", missing()
+  if why then
+    return node { traced(verdict), name = name, kind = "sanitize", doc = doc, write = ("skipped: %s\n"):format(why) }
+  end
+  local logs, script = {}, rule_file "step/sanitize.sh"
+  for _, kernel in ipairs(arg.kernels) do
     for _, how in ipairs(arg.tools) do
-      nodes[#nodes + 1] = watched(op, spec.kernel(arg.name, name), how, arg)
+      logs[#logs + 1] = watched(op, spec.kernel(arg.name, kernel), how, arg)
     end
   end
-  return node { name = "sanitize/" .. arg.name, kind = "sanitize", doc = "the variants of " .. arg.name .. " under compute-sanitizer", after = nodes }
+  return node {
+    traced(verdict), name = name, kind = "sanitize", doc = doc, inputs = { script, logs }, run = { "sh", script, verdict, logs }, tools = { "awk" },
+  }
 end
 
 return {
   name = "sanitize",
-  doc = "Runs the check of every variant under compute-sanitizer: memcheck, racecheck and synccheck. What it said is kept. Where there is no compute-sanitizer there is "
-    .. "nothing to run, where there is no device the nodes wait for one. The node that stands for all is called sanitize/OP.",
+  doc = "Runs the check of every variant under compute-sanitizer: memcheck, racecheck and synccheck. What each said is kept, and a line for each is the verdict in "
+    .. "out/sanitize/OP.txt; who finds anything fails it. Where there is no device or no compute-sanitizer, the verdict says that it was skipped. The node is called sanitize/OP.",
   shape = {
     named = true,
     name = { type = "string", doc = "the op, on a GPU" },
