@@ -43,7 +43,8 @@ end
 return {
   name = "cubin",
   doc = "Compiles one CUDA source to a cubin (for sm_90a, or -D arch=sm_80), and keeps as text what it takes: registers, shared memory and spills, and where "
-    .. "nvdisasm is found how many instructions there are of each kind. Spills are an error unless the study wants to see them. Where there is no nvcc it makes nothing and returns nil.",
+    .. "nvdisasm is found how many instructions there are of each kind. Spills are an error unless the study wants to see them. "
+    .. "Where there is no nvcc it makes nothing and returns nil.",
   shape = {
     [1] = { type = "path", required = true, doc = "the cubin" },
     source = { type = "path", required = true, doc = "the CUDA source" },

@@ -104,7 +104,7 @@ assert_study_identical() {
     export PATH
     project "include \"kernels/$1/README.md\""
     mkdir kernels src
-    cp -R "$here/kernels/$1" "$here/kernels/device" kernels/
+    cp -R "$here/kernels/$1" "$here/kernels/device" "$here/kernels/host" kernels/
     cp -R "$here/src/runner" src/
     cp -R "$here/invariants" .
     spak plan "$1"
