@@ -43,9 +43,10 @@ static void print_line(const struct protocol_item *item, size_t width)
 {
     printf("%-11s  %-*s  %s", gate_object_name(item->object), (int)width, item->name,
            state_of(item));
+    bool refuted = item->last && item->last->state == GATE_REFUTED;
     if (item->stale)
         printf(", stale: %s", item->stale);
-    else if (item->last && *item->last->rest && !item->doubt)
+    if (item->last && *item->last->rest && !item->doubt && (refuted || !item->stale))
         printf(", %s", words_of(item->last));
     if (item->spent && (item->object == GATE_MEASUREMENT || strstr(item->spent, " of ")))
         printf(", spent %s", item->spent);
