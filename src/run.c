@@ -62,9 +62,12 @@ static void *grown(struct arena *arena, const void *old, size_t old_len, size_t 
 
 void run_reserve(struct run *r, const struct graph *g)
 {
+    const struct plan *plan = r->plan;
     size_t was = r->capacity, now = g->node_count;
-    if (g != r->plan->graph || was != now)
+    if (g != plan->graph || plan->node_count != now || plan->artifact_count != g->artifact_count)
         plan_grow(r->plan, g);
+    if (was == now && r->pool_used)
+        return;
     r->waits = grown(r->arena, r->waits, was, now, sizeof *r->waits);
     r->blocked = grown(r->arena, r->blocked, was, now, sizeof *r->blocked);
     r->dirty = grown(r->arena, r->dirty, was, now, sizeof *r->dirty);
