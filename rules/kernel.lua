@@ -124,7 +124,7 @@ return {
     threads = { type = "integer", default = 1, doc = "how many threads it may use" },
     set = { type = "table", default = {}, doc = "values for freedoms that the guide names; each becomes a macro" },
     libs = { type = "strings", default = { "m", "pthread" }, doc = "libraries it is linked with" },
-    library = { type = "boolean", default = false, doc = "it only calls a library: a baseline, never a candidate" },
+    library = { type = "boolean", default = false, doc = "it only calls a library: a baseline, never a candidate; no other kernel finds the machine's libraries" },
     doc = { type = "string", doc = "what it changes; without it, the prose above" },
   },
   example = [[

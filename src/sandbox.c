@@ -264,7 +264,8 @@ int sandbox_prepare_for(struct sandbox_kernel kernel, const struct sandbox_polic
         goto fail;
     allow_all(sandbox, kernel_paths, ACCESS_READ);
     allow_all(sandbox, device_paths, ACCESS_DEVICE);
-    allow_all(sandbox, scratch_paths, ACCESS_WRITE);
+    if (!policy->alone)
+        allow_all(sandbox, scratch_paths, ACCESS_WRITE);
     allow_all(sandbox, policy->read, ACCESS_READ);
     allow_all(sandbox, policy->list, READ_DIR);
     if (policy->devices)

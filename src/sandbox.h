@@ -25,8 +25,9 @@
  *
  * What no policy covers: stat, readlink and access tell whether any file exists; mode, owner and
  * times of a file may be changed by whom it belongs to; a unix socket in the file system may be
- * connected to; what /dev/shm holds is shared. A command's output must come through a pipe if it is
- * to open /dev/stdout or /dev/stderr: what is behind them is checked as a file. */
+ * connected to; what /dev/shm holds is shared, unless the policy is alone. A command's output must
+ * come through a pipe if it is to open /dev/stdout or /dev/stderr: what is behind them is checked
+ * as a file. */
 #ifndef SPAK_SANDBOX_H
 #define SPAK_SANDBOX_H
 
@@ -51,6 +52,7 @@ struct sandbox_policy {
     /* Folders whose names may be listed, with those below, but not read; may be NULL. */
     const char *const *list;
     bool network;
+    bool alone;            /* no /dev/shm */
     bool devices;          /* accelerators: /dev/nvidia*, /dev/dri, /dev/kfd; writes to /proc */
     uint64_t memory_bytes; /* of address space */
     uint64_t file_bytes;

@@ -66,6 +66,7 @@ end
 -- What the runner has to know of a kernel: its object, and on a GPU how it is launched on each shape (false: not at all), hidden ones too.
 function spec.entry(op, kernel, shapes)
   local out = { name = kernel.name, object = kernel.object, threads = kernel.threads, library = kernel.library_name }
+  out.loads_libraries = kernel.library and not kernel.library_name or nil
   if kernel.launch then
     out.entry, out.launch = kernel.entry, launches(kernel, shapes)
     out.hidden_launch = op.hidden and launches(kernel, op.hidden)

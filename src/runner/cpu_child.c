@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -63,6 +64,44 @@ static void child_argv(struct arena *arena, const char *self, const struct study
         add_number(arena, argv, shape->dim[i]);
 }
 
+/* What any C program has, wherever the runner's own C library lies; a tool that packs code for the
+ * Nix or Guix store has each library in a folder of its own. */
+static const char *const plain_libraries[] = {"libm.so.6",    "libmvec.so.1",   "libpthread.so.0",
+                                              "libdl.so.2",   "librt.so.1",     "libgcc_s.so.1",
+                                              "libgomp.so.1", "libatomic.so.1", NULL};
+static const char *const loader_paths[] = {"/etc/ld.so.cache", "/nix/store", "/gnu/store", NULL};
+
+struct own_files {
+    struct arena *arena;
+    struct strs *out;
+};
+
+static int add_own_file(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+    struct own_files *own = ctx;
+    (void)size;
+    if (!info->dlpi_name || info->dlpi_name[0] != '/')
+        return 0;
+    strs_push(own->out, arena_strdup(own->arena, info->dlpi_name));
+    if (strstr(info->dlpi_name, "/libc.so") || strstr(info->dlpi_name, "/libc-"))
+        for (const char *const *name = plain_libraries; *name; name++)
+            strs_push(own->out,
+                      os_join(own->arena, os_dirname(own->arena, info->dlpi_name), *name));
+    return 0;
+}
+
+/* What a candidate finds on the machine: what this program is made of. Only a baseline may hand its
+ * work to a library. */
+static void add_machine(struct arena *arena, const struct study_kernel *kernel, struct strs *out)
+{
+    struct own_files own = {arena, out};
+    const char *const *paths = kernel->libraries ? sandbox_system_paths() : loader_paths;
+    for (; *paths; paths++)
+        strs_push(out, *paths);
+    if (!kernel->libraries)
+        dl_iterate_phdr(add_own_file, &own);
+}
+
 static int spawn_child(const char *self, const struct study_kernel *kernel, const struct strs *argv,
                        const struct cpu_memory *m, int stdin_fd, int stdout_fd,
                        struct cpu_child *out, struct err *e)
@@ -71,17 +110,16 @@ static int spawn_child(const char *self, const struct study_kernel *kernel, cons
     char threads[64];
     snprintf(threads, sizeof threads, "OPENBLAS_NUM_THREADS=%d", kernel->threads);
     const char *env[] = {"LC_ALL=C", "PATH=/usr/bin:/bin", "OPENBLAS_MAIN_FREE=1", threads, NULL};
-    const char *read[] = {kernel->object, self, NULL, NULL};
     static const char *const write[] = {NULL};
-    const char *const *system = sandbox_system_paths();
+    struct arena arena = {0};
     struct strs paths = {0};
-    for (size_t i = 0; read[i]; i++)
-        strs_push(&paths, read[i]);
-    for (size_t i = 0; system[i]; i++)
-        strs_push(&paths, system[i]);
+    strs_push(&paths, kernel->object);
+    strs_push(&paths, self);
+    add_machine(&arena, kernel, &paths);
     struct sandbox_policy policy = {
         .read = paths.at,
         .write = write,
+        .alone = true,
         .memory_bytes = CHILD_MEMORY_BYTES + 8 * (m->input_bytes + m->output_bytes),
     };
     struct sandbox *sandbox = NULL;
@@ -101,6 +139,7 @@ static int spawn_child(const char *self, const struct study_kernel *kernel, cons
     }
     sandbox_free(sandbox);
     strs_release(&paths);
+    arena_release(&arena);
     return rc;
 }
 

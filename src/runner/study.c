@@ -218,6 +218,7 @@ static int read_kernels(const json_t *root, const char *path, struct arena *aren
             .object = arena_strdup(arena, json_text(k, "object", "")),
             .check = check ? arena_strdup(arena, check) : NULL,
             .threads = (int)json_int(k, "threads", 1),
+            .libraries = json_is_true(json_object_get(k, "loads_libraries")),
         };
         read_objects(k, arena, &out->kernels[i]);
         if (out->kernels[i].threads < 1 || out->kernels[i].threads > 4096)

@@ -63,6 +63,7 @@ struct study_kernel {
     size_t object_count;
     const char *check; /* path of its check result, NULL: none needed (a baseline) */
     int threads;
+    bool libraries;    /* may load those of the machine: a baseline */
     const char *trick; /* how the runner itself spoils what the object computes, NULL: not at all */
 };
 struct study {

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "candidate.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <fenv.h>
 #include <math.h>
@@ -72,6 +73,8 @@
 #define ROUNDS_UP 45
 #define CACHES_BY_POINTER 46
 #define SLACKS 47
+#define FALLS_BACK 48
+#define LEAVES_A_FILE 49
 #ifndef CHEAT
 #define CHEAT HONEST
 #endif
@@ -529,6 +532,14 @@ int candidate(const int64_t *dim, void *const *buf, int threads)
     case CACHES_BY_POINTER:
         by_pointer(x, y, n);
         return 0;
+    case FALLS_BACK:
+        if (!dlopen("libz.so.1", RTLD_NOW) && !dlopen("libstdc++.so.6", RTLD_NOW))
+            return 1;
+        break;
+    case LEAVES_A_FILE:
+        if (edit("/dev/shm/scale"))
+            return 1;
+        break;
     case SLACKS: {
         static int calls;
         if (calls++ < FILLS_OF_A_CHECK)

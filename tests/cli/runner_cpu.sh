@@ -83,6 +83,10 @@ while read -r _ name job status; do
 done <"$dir/rows"
 [ "$tried" -ge 52 ] || fail "only $tried cheats in the table"
 
+# The same with leave, as a baseline has it.
+spec FALLS_BACK "$dir/FALLS_BACK.so" ', "loads_libraries": true'
+"$runner" check "$dir/spec.json" --out "$dir/out.json" >"$dir/log" 2>&1 || fail "a baseline finds no library"
+
 expect_bench HONEST PASS
 grep -q '"A/A control"' "$dir/out.json" || fail "no control was measured"
 grep -q '"samples_ns"' "$dir/out.json" || fail "no samples"
