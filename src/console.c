@@ -284,15 +284,6 @@ static void add_text(const char *text, size_t len, struct buf *out)
         buf_addch(out, '\n');
 }
 
-static void draw_error(struct console *c, const struct err *error, enum diag_form form)
-{
-    size_t from = c->out.len;
-
-    diag_draw(error, form, &c->out);
-    if (!c->options.live)
-        buf_add(&c->faults, c->out.ptr + from, c->out.len - from);
-}
-
 /* A log that is read from its end must say there what went wrong. */
 static void repeat_errors(struct console *c)
 {
@@ -321,10 +312,13 @@ static void on_finish(struct console *c, const struct run_event *event)
         erase(c);
     if (event->warning)
         diag_draw_warning(event->warning, form, &c->out);
+    size_t from = c->out.len;
     if (event->error)
-        draw_error(c, event->error, form);
+        diag_draw(event->error, form, &c->out);
     if (shown)
         add_text(event->output, event->output_len, &c->out);
+    if (event->error && !c->options.live)
+        buf_add(&c->faults, c->out.ptr + from, c->out.len - from);
     draw(c, event, false);
 }
 

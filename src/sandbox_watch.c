@@ -27,7 +27,7 @@
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)(number), 0, 1), RETURN(SECCOMP_RET_USER_NOTIF)
 
 /* Whatever opens a file is told of before it happens. */
-static struct sock_filter filter[] = {
+static const struct sock_filter filter[] = {
     LOAD(arch),
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OS_AUDIT_ARCH, 1, 0),
     RETURN(SECCOMP_RET_ALLOW),
@@ -50,7 +50,7 @@ struct sandbox_watch {
 /* In the child: nothing here may fail the command, which is refused all the same. */
 void sandbox_watch_apply(int to_fd)
 {
-    struct sock_fprog program = {.len = ARRAY_LEN(filter), .filter = filter};
+    struct sock_fprog program = {.len = ARRAY_LEN(filter), .filter = (struct sock_filter *)(uintptr_t)filter};
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(sizeof(int))];

@@ -8,8 +8,8 @@
 
 enum store_table { TABLE_ACTIONS, TABLE_NODES, TABLE_VALUES, TABLE_OBJECTS, TABLE_COUNT };
 
-/* A put that is not in the tables yet: of the transaction that is open, committed to the journal, or
- * of an object that goes with the next commit. */
+/* A put that is not in the tables yet: of the transaction that is open, committed to the journal,
+ * or of an object that goes with the next commit. */
 struct store_op {
     enum store_table table;
     struct digest key;

@@ -36,8 +36,8 @@ int main(void)
         line[--len] = '\0';
         if (sscanf(line, "%*s %4095s", path) != 1 || stat(path, &st) < 0)
             return 1;
-        printf("0\t1\t%lld\t%s\t%llx\n", st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec, path,
-               (unsigned long long)hash(line, (size_t)len));
+        printf("0\t1\t%lld\t%s\t%llx\n", st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec,
+               path, (unsigned long long)hash(line, (size_t)len));
     }
     free(line);
     return 0;

@@ -1,3 +1,4 @@
+#!/bin/sh
 while read -r case; do
     x=${case##*:} x=${x%?}
     lhs=$((2 * x))
