@@ -75,6 +75,7 @@
 #define SLACKS 47
 #define FALLS_BACK 48
 #define LEAVES_A_FILE 49
+#define REWRITES_CLOCK 50
 #ifndef CHEAT
 #define CHEAT HONEST
 #endif
@@ -384,6 +385,24 @@ __attribute__((constructor)) static void serve(void)
 }
 #endif
 
+#if CHEAT == REWRITES_CLOCK
+/* From here on the C library's clock stands still, for all in this process. */
+__attribute__((constructor)) static void rewrite_clock(void)
+{
+#ifdef __x86_64__
+    static const unsigned char stands[] = {0x31, 0xc0, 0xc3}; /* return 0 */
+#else
+    static const unsigned char stands[] = {0x00, 0x00, 0x80, 0x52, 0xc0, 0x03, 0x5f, 0xd6};
+#endif
+    uintptr_t at = (uintptr_t)clock_gettime, page = at & ~(uintptr_t)65535;
+    if (mprotect((void *)page, 131072, PROT_READ | PROT_WRITE | PROT_EXEC) &&
+        mprotect((void *)(at & ~(uintptr_t)4095), 4096, PROT_READ | PROT_WRITE | PROT_EXEC))
+        abort();
+    memcpy((void *)at, stands, sizeof stands);
+    __builtin___clear_cache((char *)at, (char *)at + sizeof stands);
+}
+#endif
+
 #if CHEAT == FORKS_WHEN_LOADED
 __attribute__((constructor)) static void when_loaded(void)
 {
@@ -450,6 +469,7 @@ int candidate(const int64_t *dim, void *const *buf, int threads)
     case FILTERS:
         return filter_writes();
     case PATCHES_CLOCK:
+    case REWRITES_CLOCK:
         usleep(20000);
         break;
     case HALF_PRECISION:

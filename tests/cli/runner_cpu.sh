@@ -64,17 +64,44 @@ for shape in json.load(open(sys.argv[1]))["shapes"]:
 END
 }
 
+# Whether two processes that do nothing but count get more than one core just now.
+has_two_cores() {
+    python3 - <<'END'
+import multiprocessing, sys, time
+def count():
+    while time.process_time() < 0.3:
+        pass
+both = [multiprocessing.Process(target=count) for _ in range(2)]
+begin = time.time()
+for process in both:
+    process.start()
+for process in both:
+    process.join()
+sys.exit(time.time() - begin > 0.45)
+END
+}
+
+# Threads that nobody was told of are no help, and not seen, while others keep all cores but one busy.
+expect_hidden() { # kernel status
+    for _ in 1 2 3 4 5 6; do
+        if (expect_check "$1" 1 "$2") 2>/dev/null; then
+            return
+        fi
+    done
+    ! has_two_cores || fail "$1 is not $2, and there were cores to hide on"
+    echo "$1: not tried: no core to hide on"
+}
+
 # What becomes of each candidate is in the table of cheats.
 tried=0
 grep '^| ' "$cheats/README.md" | grep -o '`cpu [^`]*`' | tr -d '`' | sort -u >"$dir/rows"
 while read -r _ name job status; do
     [ "$name" != SWAPPED ] || continue
-    [ "$name" != HIDES_THREADS ] || [ "$(nproc)" -gt 1 ] || continue
     [ -f "$dir/$name.so" ] || build "$name"
     [ -f "$dir/HONEST.so" ] || build HONEST
     tried=$((tried + 1))
     case $job in
-    check) if [ "$status" = PASS ]; then expect_check "$name" 0 PASS; else expect_check "$name" 1 "$status"; fi ;;
+    check) if [ "$name" = HIDES_THREADS ]; then expect_hidden "$name" "$status"; elif [ "$status" = PASS ]; then expect_check "$name" 0 PASS; else expect_check "$name" 1 "$status"; fi ;;
     bench) expect_bench "$name" "$status" ;;
     impossible) expect_impossible "$name" "$status" ;;
     slow) expect_slow "$name" "$status" ;;
