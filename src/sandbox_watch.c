@@ -50,7 +50,8 @@ struct sandbox_watch {
 /* In the child: nothing here may fail the command, which is refused all the same. */
 void sandbox_watch_apply(int to_fd)
 {
-    struct sock_fprog program = {.len = ARRAY_LEN(filter), .filter = (struct sock_filter *)(uintptr_t)filter};
+    struct sock_fprog program = {.len = ARRAY_LEN(filter),
+                                 .filter = (struct sock_filter *)(uintptr_t)filter};
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(sizeof(int))];

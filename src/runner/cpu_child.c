@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -261,8 +262,9 @@ enum study_status cpu_child_launch(struct cpu_child *child, double timeout_s, in
      */
     if (!halt(child))
         return lose(child, STUDY_CRASHED);
-    child->overdrawn_ns += (double)(cpu_time_ns(child) - cpu_ns) - CPU_SLACK_NS -
-                           CPU_SLACK * child->threads * (double)*wall_ns;
+    /* Who rests in one launch has saved nothing for the next. */
+    child->overdrawn_ns = fmax(0, child->overdrawn_ns + (double)(cpu_time_ns(child) - cpu_ns) -
+                                      CPU_SLACK_NS - CPU_SLACK * child->threads * (double)*wall_ns);
     return child->overdrawn_ns > CPU_SLACK_ONCE_NS ? lose(child, STUDY_FORBIDDEN) : STUDY_PASS;
 }
 
