@@ -20,6 +20,8 @@ static void print_json(const struct protocol_item *item)
     json_object_set_new(o, "act", json_string(item->act));
     json_object_set_new(o, "leave", json_string(words[item->leave]));
     json_object_set_new(o, "why", json_string(item->why));
+    if (item->spent)
+        json_object_set_new(o, "spent", json_string(item->spent));
     if (*item->code)
         json_object_set_new(o, "code", json_string(item->code));
     if (*item->hint)
@@ -29,8 +31,11 @@ static void print_json(const struct protocol_item *item)
 
 static void print_line(const struct protocol_item *item)
 {
-    printf("  %-8s %s %s: %s%s%s\n", item->act, gate_object_name(item->object), item->name,
+    printf("  %-8s %s %s: %s%s%s", item->act, gate_object_name(item->object), item->name,
            item->code, *item->code ? " " : "", item->why);
+    if (item->spent && strstr(item->spent, " of ")) /* there is a limit */
+        printf(", spent %s", item->spent);
+    putchar('\n');
     if (*item->hint)
         printf("           help: %s\n", item->hint);
 }
@@ -83,7 +88,8 @@ const struct cmd cmd_next = {
         "For each invariant, hypothesis, guide, study, candidate, measurement and verdict: what "
         "could be done with it, and whether the protocol allows it now. What it does not allow "
         "comes with the code of the rule (`spak explain CODE`) and with what to do about it, or "
-        "with what has to come first. Runs nothing.",
+        "with what has to come first. Where there is a budget, what is spent of it is told. Runs "
+        "nothing.",
     .options = options,
     .examples = examples,
     .run = run,

@@ -289,6 +289,8 @@ test_a_budget_that_is_spent_gives_no_lease() {
     sed -i 's/budget = 0.1,/& allow = { tries = 2, wall = 900 },/' spakfile
     spak build
     assert_exit 0
+    spak next -a axpy
+    assert_contains out 'measure  measurement bench/axpy: up to date, spent 1 of 2 tries, ' ' of 900 s wall'
     spak build -B bench/axpy
     assert_exit 0
     spak build -B bench/axpy
