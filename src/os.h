@@ -58,6 +58,9 @@ int os_temp_keep(const char *path, char *temp, int fd, bool durable, struct err 
 void os_temp_drop(char *temp, int fd);
 /* Writes all of it to a descriptor; `path` is for messages. */
 int os_write_fd(int fd, const void *bytes, size_t len, const char *path, struct err *e);
+/* The same from an offset on, over what stands there. */
+int os_write_at(int fd, const void *bytes, size_t len, uint64_t offset, const char *path,
+                struct err *e);
 /* Opens a file to read piece by piece; the caller closes it. */
 int os_open_read(const char *path, int *fd, struct err *e);
 /* Reads up to `len` bytes; *got is 0 at the end. */

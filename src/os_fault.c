@@ -9,8 +9,8 @@
 
 /* Keep sorted. A new point is passed by exactly one kind of system call. */
 static const char *const points[] = {
-    "fsync",  "list",  "lock",         "mkdir",      "open",      "read",  "remove",
-    "rename", "spawn", "store_commit", "store_open", "store_put", "write", NULL,
+    "fsync", "list",         "lock",       "mkdir",     "open",  "read",     "remove", "rename",
+    "spawn", "store_commit", "store_open", "store_put", "write", "write_at", NULL,
 };
 
 static const struct {

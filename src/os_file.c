@@ -172,6 +172,25 @@ int os_write_fd(int fd, const void *bytes, size_t len, const char *path, struct 
     return 0;
 }
 
+int os_write_at(int fd, const void *bytes, size_t len, uint64_t offset, const char *path,
+                struct err *e)
+{
+    const char *from = bytes;
+
+    while (len > 0) {
+        ssize_t n = fault("write_at") ? -1 : pwrite(fd, from, len, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail(e, "write", path);
+        from += n;
+        offset += (size_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
 /* The name of a temporary beside `path`; on the heap, because it is freed when the file is kept or
  * dropped. */
 static char *temp_name(const char *path)

@@ -1,7 +1,6 @@
 #include "stamps_parts.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -91,6 +90,20 @@ static bool is_sound(const struct stamps *s, const struct digest *key)
     return true;
 }
 
+/* The mapping is private and its file written by calls: where a file system needs room for what
+ * stands there already and has none left, a call says so and a shared mapping ends the process.
+ * Stamps that cannot be written are as good as none. */
+void stamps_put(struct stamps *s, const void *at, size_t bytes)
+{
+    struct err e = {0};
+    uint64_t offset = (uint64_t)((const char *)at - (const char *)s->header);
+
+    if (!atomic_load(&s->lost) && os_write_at(s->fd, at, bytes, offset, s->path, &e) < 0 &&
+        !atomic_exchange(&s->lost, true))
+        unlink(s->path);
+    err_release(&e);
+}
+
 struct stamps *stamps_map(const char *path, const struct digest *key)
 {
     struct stamps *s = NULL;
@@ -102,15 +115,19 @@ struct stamps *stamps_map(const char *path, const struct digest *key)
         return NULL;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
         st.st_size >= (off_t)sizeof(struct stamps_header))
-        block = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (block == MAP_FAILED)
+        block = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    if (block == MAP_FAILED) {
+        close(fd);
         return NULL;
+    }
     s = xcalloc(1, sizeof(*s));
+    s->path = xstrdup(path);
+    s->fd = fd;
     if (stamps_point(s, block, (size_t)st.st_size) && is_sound(s, key))
         return s;
-    munmap(block, (size_t)st.st_size);
-    free(s);
+    s->header = block;
+    s->bytes = (size_t)st.st_size;
+    stamps_free(s);
     return NULL;
 }
 
@@ -119,6 +136,8 @@ void stamps_free(struct stamps *s)
     if (!s)
         return;
     munmap(s->header, s->bytes);
+    close(s->fd);
+    free(s->path);
     free(s);
 }
 
@@ -259,8 +278,10 @@ bool stamps_covers(const struct stamps *s, uint32_t node)
 
 void stamps_set_cover(struct stamps *s, uint32_t node, bool covered)
 {
-    if (node < s->header->node_count)
-        s->cover[node] = covered ? STAMPS_COVERED : 0;
+    if (node >= s->header->node_count || stamps_covers(s, node) == covered)
+        return;
+    s->cover[node] = covered ? STAMPS_COVERED : 0;
+    stamps_put(s, &s->cover[node], 1);
 }
 
 bool stamps_value(const struct stamps *s, uint32_t i, uint32_t *kind, const char **what,
@@ -295,18 +316,21 @@ void stamps_remember(struct stamps *s, const struct digest *request, uint32_t no
     if (stamps_knows(s, request, &nodes))
         return;
     r = &s->header->requests[s->header->next_request++ % STAMPS_REQUESTS];
+    stamps_put(s, &s->header->next_request, sizeof(s->header->next_request));
     r->used = 0;
-    atomic_thread_fence(memory_order_seq_cst);
+    stamps_put(s, &r->used, sizeof(r->used));
     r->request = *request;
     r->nodes = nodes;
-    atomic_thread_fence(memory_order_seq_cst);
+    stamps_put(s, r, offsetof(struct stamps_request, used));
     r->used = 1;
+    stamps_put(s, &r->used, sizeof(r->used));
 }
 
 void stamps_forget_requests(struct stamps *s)
 {
     for (size_t i = 0; i < STAMPS_REQUESTS; i++)
         s->header->requests[i].used = 0;
+    stamps_put(s, s->header->requests, sizeof(s->header->requests));
 }
 
 void stamps_set_look(struct stamps_look *look, const struct os_stat *stat)

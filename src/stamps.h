@@ -6,8 +6,9 @@
  * what looks different is read, and what reads different is moved. Losing the file costs time only.
  *
  * A stamp may be written where another stands (stamps_renew); the order of the writes makes a kill
- * between them leave a stamp that matches no file. After a power cut nothing is left to trust: the
- * key holds the boot's number. Knows neither graph nor plan. */
+ * between them leave a stamp that matches no file. A disk that takes no write costs the file, never
+ * the build: what is mapped says on what was written last. After a power cut nothing is left to
+ * trust: the key holds the boot's number. Knows neither graph nor plan. */
 #ifndef SPAK_STAMPS_H
 #define SPAK_STAMPS_H
 

@@ -30,17 +30,22 @@ static bool looks_so(const struct stamps_look *look, const struct os_stat *stat)
            look->ctime_ns == stat->ctime_ns;
 }
 
-/* A look that matches nothing stands there until the rest is written. */
-static void renew_look(struct stamps_look *look, const struct os_stat *stat)
+/* No file has this number. */
+static void clear_look(struct stamps *s, struct stamps_look *look)
 {
     look->inode = 0;
-    look->ctime_ns = 0;
-    atomic_thread_fence(memory_order_seq_cst);
-    look->size_bytes = stat->size_bytes;
-    look->mtime_ns = stat->mtime_ns;
-    look->ctime_ns = stat->ctime_ns;
-    atomic_thread_fence(memory_order_seq_cst);
+    stamps_put(s, &look->inode, sizeof(look->inode));
+}
+
+/* A look that matches nothing stands there until the rest is written. */
+static void renew_look(struct stamps *s, struct stamps_look *look, const struct os_stat *stat)
+{
+    clear_look(s, look);
+    stamps_set_look(look, stat);
+    look->inode = 0;
+    stamps_put(s, look, sizeof(*look));
     look->inode = stat->inode;
+    stamps_put(s, &look->inode, sizeof(look->inode));
 }
 
 /* Reads what looks different: it may only have been touched. */
@@ -58,7 +63,7 @@ static int still_holds(struct check *c, uint32_t stamp, bool *holds, struct err 
     *holds = rc == 0 && now.stat.kind == OS_FILE &&
              digest_equal(&now.digest, &c->stamps->facts[stamp].digest);
     if (*holds && now.sure)
-        renew_look(look, &now.stat);
+        renew_look(c->stamps, look, &now.stat);
     arena_release(&arena);
     return rc;
 }
@@ -185,12 +190,12 @@ int stamps_renew(struct stamps *s, uint32_t stamp, const struct digest *digest,
     arena_release(&arena);
     if (rc < 0 || look->kind == STAMP_ABSENT)
         return rc;
-    renew_look(look, &(struct os_stat){0});
-    atomic_thread_fence(memory_order_seq_cst);
-    if (digest)
+    clear_look(s, look);
+    if (digest) {
         s->facts[stamp].digest = *digest;
-    atomic_thread_fence(memory_order_seq_cst);
+        stamps_put(s, &s->facts[stamp].digest, sizeof(*digest));
+    }
     if (is_so(look, &now, &s->facts[stamp].digest, since_ns))
-        renew_look(look, &now.stat);
+        renew_look(s, look, &now.stat);
     return 0;
 }

@@ -4,6 +4,8 @@
 
 #include "stamps.h"
 
+#include <stdatomic.h>
+
 #define STAMPS_MAGIC "SPAKST1"
 
 enum { STAMPS_REQUESTS = 16, STAMPS_COVERED = 0xa5 };
@@ -53,6 +55,9 @@ struct stamps_value {
 };
 
 struct stamps {
+    char *path;
+    int fd;
+    atomic_bool lost; /* the file could not be written and was removed */
     size_t bytes;
     struct stamps_header *header;
     const struct stamps_folder *folders;
@@ -68,6 +73,8 @@ struct stamps {
 bool stamps_point(struct stamps *s, void *block, size_t bytes);
 size_t stamps_layout_bytes(const struct stamps_header *h);
 uint64_t stamps_checksum(const struct stamps *s);
+/* Writes what was changed within the mapping to the file, before anything that is put later. */
+void stamps_put(struct stamps *s, const void *at, size_t bytes);
 /* Marks of one state of a file. */
 void stamps_set_look(struct stamps_look *look, const struct os_stat *stat);
 

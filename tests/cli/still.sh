@@ -178,6 +178,30 @@ test_stamps_that_are_damaged_cost_time_only() {
     done
 }
 
+# Each write over a stamp in turn finds the disk full, or is the last thing that the build does.
+test_stamps_that_cannot_be_written() {
+    chains
+    for fault in ENOSPC KILL; do
+        for n in $(seq 40); do
+            put b "$fault $n"
+            SPAK_FAULT=write_at:$n:$fault spak build --no-trace
+            if [ $fault = ENOSPC ]; then
+                assert_exit 0
+                if [ -e out/.spak/stamps ]; then break; fi
+            elif [ "$status" = 0 ]; then
+                break
+            fi
+            spak build --no-trace
+            assert_file out/b2 "$fault $n"
+            assert_ran_now ''
+            put a "$fault $n"
+            assert_ran_now 'out/a out/a2 out/found '
+            settle
+        done
+        if [ "$n" -le 10 ] || [ "$n" -ge 40 ]; then fail "$fault: $n writes"; fi
+    done
+}
+
 # What nobody looked at goes into the key of a link by its stamp: the key is that of a build that looks at all.
 test_stamps_say_what_records_would() {
     project '

@@ -4,8 +4,10 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -267,6 +269,47 @@ static void requests_are_remembered(void **state)
     hash_cache_close(cache);
 }
 
+/* From here on no file takes a byte; gives back what was allowed before. */
+static struct rlimit fill_disk(void)
+{
+    struct rlimit before, none;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    return before;
+}
+
+static void a_full_disk_costs_the_file_alone(void **state)
+{
+    struct hash_cache *cache;
+    struct stamps *s = written(&cache);
+    struct digest key = key_of("key"), other;
+    struct err e = {0};
+    struct rlimit before;
+    uint32_t nodes = 0;
+
+    (void)state;
+    put("src/a", "other");
+    put("src/deep/c", "src/deep/c");
+    let_time_pass();
+    digest_of("other", &other);
+    signal(SIGXFSZ, SIG_IGN);
+    before = fill_disk();
+    int rc = stamps_renew(s, stamps_find(s, "src/a"), &other, cache, os_stamp_ns(), &e);
+    stamps_set_cover(s, 1, false);
+    stamps_remember(s, &key, 3);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(rc, 0);
+    assert_moved(s, cache, (const char *const[]){NULL});
+    assert_false(stamps_covers(s, 1));
+    assert_true(stamps_knows(s, &key, &nodes));
+    assert_int_equal(access("stamps", F_OK), -1);
+    stamps_free(s);
+    assert_null(stamps_map("stamps", &key));
+    hash_cache_close(cache);
+}
+
 static void damage_and_other_keys_are_no_stamps(void **state)
 {
     struct hash_cache *cache;
@@ -326,6 +369,7 @@ int main(void)
         cmocka_unit_test(what_was_only_touched_holds),
         cmocka_unit_test(a_stamp_is_renewed_only_for_what_it_should_hold),
         cmocka_unit_test(requests_are_remembered),
+        cmocka_unit_test(a_full_disk_costs_the_file_alone),
         cmocka_unit_test(damage_and_other_keys_are_no_stamps),
         cmocka_unit_test(one_wrong_bit_hides_nothing),
     };
