@@ -173,7 +173,7 @@ local function self_tests(project)
   declare("self/top_level", { run = { "python3", "tests/self/top_level.py", top }, inputs = "tests/self/top_level.py" })
   declare("self/layers_test", { run = { "sh", "tests/self/layers_test.sh" }, inputs = { "tests/self/layers_test.sh", "tests/self/layers.py" } })
   local tables = { "tests/cheats/README.md", "tests/cheats/scale.c", "tests/cheats/gpu/scale.cu", "tests/cli/runner_gpu.sh",
-    "tests/cli/protocol.sh", "tests/cli/loops.sh", "tests/cli/reproduce_measure.sh" }
+    "tests/cli/protocol.sh", "tests/cli/loops.sh", "tests/cli/reproduce_measure.sh", "tests/cli/invariant_rule.sh" }
   check("cheats", "tests/self/cheats.py", tables)
   check("goldens", "tests/self/goldens.py", "src/codes.def", glob "tests/golden/*/expected")
   local h = glob { "src/*.h", "src/cmd/*.h", "src/runner/*.h" }
