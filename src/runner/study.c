@@ -264,16 +264,22 @@ int study_open(const char *path, struct arena *arena, struct study *out, json_t 
     return rc;
 }
 
-/* Another object than the one that was checked would be another kernel. */
+/* Another object than those that were checked would be another kernel. What chooses among several
+ * may need fewer of them here than on the check's shapes, and in another order. */
 static bool is_checked(const struct study_kernel *kernel, const json_t *entry)
 {
     const char *checked = json_text(entry, "object", "none");
     struct buf now = {0};
     struct err e = {0};
-    bool same = study_objects(kernel, &now, &e) == 0 && !strcmp(buf_text(&now), checked);
+    bool all = kernel->object_count > 0 || !*checked;
+    for (size_t i = 0; all && i < kernel->object_count; i++) {
+        struct study_kernel one = {.objects = &kernel->objects[i], .object_count = 1};
+        buf_reset(&now);
+        all = study_objects(&one, &now, &e) == 0 && strstr(checked, buf_text(&now));
+    }
     err_release(&e);
     buf_release(&now);
-    return same;
+    return all;
 }
 
 enum study_status study_admit(const struct study_shape *shape, const struct study_kernel *kernel)

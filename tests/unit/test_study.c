@@ -246,6 +246,41 @@ static void admits_what_passed_its_check(void **state)
     assert_int_equal(study_admit(with, &kernel), STUDY_PASS);
 }
 
+/* What chooses among objects may need fewer of them than its check did, in another order, and none
+ * that its check did not have. */
+static void admits_the_objects_that_were_checked(void **state)
+{
+    struct fixture *f = *state;
+    struct buf both = {0}, text = {0};
+    char path[512], first[512], second[512];
+    temporary(path, sizeof path);
+    temporary(first, sizeof first);
+    temporary(second, sizeof second);
+    write_file(first, "first");
+    write_file(second, "second");
+    assert_int_equal(read_text(f, "{" BUFFERS ", " SHAPES ", " KERNELS "}"), 0);
+    const char *const checked[] = {first, second}, *const turned[] = {second, first};
+    struct study_kernel kernel = {.name = "slow", .objects = checked, .object_count = 2};
+    assert_int_equal(study_objects(&kernel, &both, &f->e), 0);
+    buf_addf(&text, "{\"kernels\": {\"slow\": {\"status\": \"PASS\", \"object\": \"%s\"}}}",
+             buf_text(&both));
+    write_file(path, buf_text(&text));
+    kernel.check = path;
+    kernel.objects = turned;
+    assert_int_equal(study_admit(&f->study.shapes[1], &kernel), STUDY_PASS);
+    kernel.object_count = 1;
+    assert_int_equal(study_admit(&f->study.shapes[1], &kernel), STUDY_PASS);
+    write_file(second, "another");
+    assert_int_equal(study_admit(&f->study.shapes[1], &kernel), STUDY_REJECTED);
+    kernel.object_count = 0;
+    assert_int_equal(study_admit(&f->study.shapes[1], &kernel), STUDY_REJECTED);
+    unlink(path);
+    unlink(first);
+    unlink(second);
+    buf_release(&both);
+    buf_release(&text);
+}
+
 static void an_answer_is_judged_by_its_type(void **state)
 {
     double allowed;
@@ -508,6 +543,7 @@ int main(void)
         TEST(opens_and_keeps_the_document),
         TEST(open_says_that_a_file_is_missing),
         TEST(admits_what_passed_its_check),
+        TEST(admits_the_objects_that_were_checked),
         TEST(shuffle_permutes),
         TEST(shuffle_reaches_every_place),
         TEST(blocks_fit_the_budget),
