@@ -80,11 +80,16 @@ static int add_streamed(struct snapshot *s, const char *path, const char *full, 
     return 0;
 }
 
+static uint32_t mode_of(const struct os_stat *st)
+{
+    return st->executable ? GIT_FILEMODE_BLOB_EXECUTABLE : GIT_FILEMODE_BLOB;
+}
+
 static int add_regular(struct snapshot *s, const char *path, const char *full,
                        const struct os_stat *st, struct err *e)
 {
     struct arena *arena = s->job->arena;
-    uint32_t mode = st->executable ? GIT_FILEMODE_BLOB_EXECUTABLE : GIT_FILEMODE_BLOB;
+    uint32_t mode = mode_of(st);
     const char *in_repo = arena_printf(arena, "%s%s", s->job->trace->prefix, path);
     bool filtered = has_filter(s, in_repo);
     if (filtered || st->size_bytes > MEMORY_MAX_BYTES)
@@ -303,14 +308,18 @@ static int by_path(const void *path, const void *file)
     return strcmp(path, ((const struct trace_file *)file)->path);
 }
 
-/* A source that nobody can have seen change is as the parent has it. */
+/* What a source that nobody can have seen change holds is what the parent has; whether it is a
+ * program or a link is in no key. */
 static int add_used(struct snapshot *s, const char *path, const struct trace_files *before,
                     struct err *e)
 {
     const struct trace_file *same = NULL;
+    struct os_stat st;
     if (before->len && strmap_get(&s->job->used, path) == TRACE_SAME)
         same = bsearch(path, before->at, before->len, sizeof(*before->at), by_path);
-    if (!same)
+    if (same && os_lstat(os_join(s->job->arena, s->job->run->root, path), &st, e))
+        return -1;
+    if (!same || st.kind != OS_FILE || mode_of(&st) != same->mode)
         return snapshot_path(s, path, e);
     trace_files_add_id(&s->files, path, same->mode, &same->id);
     return 0;

@@ -102,6 +102,37 @@ edits() {
     step 'the spakfile changed'
     put a.c 'text of a'
     step 'back to what the first build had'
+    sed -i 's/"c", "lib/"lib/; s/"a", "b"/"a", "e", "b"/' spakfile
+    put e.c 'a new source'
+    step 'a node came and another went'
+    sed -i 's/"e", "b"/"b", "c"/' spakfile
+    step 'they went and came again'
+    chmod +x c.c
+    put a.c 'beside a source that is a program now'
+    step 'a source became a program'
+    mv b.c kept.h
+    ln -s kept.h b.c
+    put a.c 'beside a source that is a link now'
+    step 'a source became a link'
+    rm b.c
+    mv kept.h b.c
+    put a.c 'beside a source that was a link'
+    step 'a link became a source'
+}
+
+# Each of these dies in the middle of something: of a node, a write, the trace.
+kills() {
+    n=0
+    step 'first build'
+    for point in spawn:1 spawn:2 store_put:1 store_commit:1 rename:1 write:1 write:2 write_at:1 write_at:3; do
+        n=$((n + 1))
+        put a.c "$n"
+        SPAK_FAULT=$point:KILL spak build -q -k all
+        put lib/d.c "$n"
+        step "a build was killed at $point"
+        put b.c "$n"
+        step "the second after a build was killed at $point"
+    done
 }
 
 test_alone() {
@@ -129,6 +160,40 @@ late'
     git add .gitignore spakfile a.c inc
     git -c user.name=Ann -c user.email=ann@example.org commit -qm first
     edits
+}
+
+test_killed() {
+    project ''
+    rm -rf .git
+    sources
+    kills
+}
+
+# What was thrown away is made or told again.
+test_thrown_away() {
+    project ''
+    rm -rf .git
+    sources
+    step 'first build'
+    put a.c 'before a gc'
+    step 'a leaf'
+    spak gc --keep 1
+    put b.c 'after a gc'
+    step 'a gc of the store'
+    git --git-dir out/.spak/trace.git gc -q --prune=now
+    put a.c 'after a gc of the traces'
+    step 'a gc of the traces'
+    rm out/.spak/stamps
+    put b.c 'without stamps'
+    step 'the stamps were removed'
+    for gone in out/.spak/*; do
+        [ "$gone" = out/.spak/trace.git ] || rm -rf "$gone"
+    done
+    put a.c 'without a store'
+    step 'the store was removed'
+    rm -rf out/a.o out/lib
+    put b.c 'some outputs were removed'
+    step 'outputs were removed'
 }
 
 # Whoever moves the branch is built upon, whatever the store remembers.
