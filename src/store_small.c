@@ -15,6 +15,14 @@
 /* The first byte of a value: that of an empty object would mean that it goes. */
 #define MARK '\1'
 
+/* Not while a cursor is under way: the map may have to move. */
+static int spill(struct store *s, struct err *e)
+{
+    bool full = s->op_count - s->journaled > PENDING_AT_MOST;
+
+    return full && !s->open && !s->reading ? store_sync(s, e) : 0;
+}
+
 static int put_small(struct store *s, const struct digest *d, const void *bytes, size_t len,
                      struct err *e)
 {
@@ -24,7 +32,7 @@ static int put_small(struct store *s, const struct digest *d, const void *bytes,
         return err_errno(e, ERR_state_failed, "cannot write to %s/state.mdb", s->dir);
     memcpy(value + 1, bytes, len);
     store_add_op(s, TABLE_OBJECTS, d, (struct str){value, 1 + len});
-    return !s->open && s->op_count - s->journaled > PENDING_AT_MOST ? store_sync(s, e) : 0;
+    return spill(s, e);
 }
 
 int store_put_bytes_soon(struct store *s, const void *bytes, size_t len, struct digest *out,
@@ -36,7 +44,8 @@ int store_put_bytes_soon(struct store *s, const void *bytes, size_t len, struct 
     return store_has(s, out) ? 0 : put_small(s, out, bytes, len, e);
 }
 
-/* Between the stat and the reading the file may have moved: then it is put as any other. */
+/* Between the stat, the digest and the reading the file may have moved, and grown: then it is put
+ * as any other. */
 int store_put_file_soon(struct store *s, const char *path, struct hash_cache *cache,
                         struct digest *out, uint64_t *size_bytes, struct err *e)
 {
@@ -52,7 +61,7 @@ int store_put_file_soon(struct store *s, const char *path, struct hash_cache *ca
     if (small && !store_has(s, &look.digest)) {
         rc = os_read(path, &content, e);
         hash_bytes(buf_text(&content), content.len, &digest);
-        small = digest_equal(&digest, &look.digest);
+        small = content.len == look.stat.size_bytes && digest_equal(&digest, &look.digest);
         if (rc == 0 && small)
             rc = put_small(s, &digest, buf_text(&content), content.len, e);
         buf_release(&content);
@@ -88,5 +97,5 @@ int store_small_remove(struct store *s, const struct digest *d, struct err *e)
 {
     if (store_small_has(s, d))
         store_add_op(s, TABLE_OBJECTS, d, (struct str){"", 0});
-    return s->op_count - s->journaled > PENDING_AT_MOST && !s->open ? store_sync(s, e) : 0;
+    return spill(s, e);
 }
