@@ -17,7 +17,7 @@ local function check_kernel(op, shapes, kernel, timeout)
     doc = ("%s against the reference of %s"):format(kernel.name, op.name),
     run = { spec.runner(op), "check", stem .. ".spec.json", "--out", stem .. ".json" },
     inputs = { stem .. ".spec.json", kernel.objects or kernel.object, op.reference },
-    order_only = op.admission,
+    order_only = { op.admission, kernel.instructions },
     env = variables,
     reads = folders,
     phase = "inner",

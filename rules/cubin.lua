@@ -16,6 +16,19 @@ local function macros(set)
   return out
 end
 
+-- A node of its own: the cubin is the same where there is no disassembler.
+local function disassemble(cubin, text)
+  if not disassembler then
+    node { traced(text), kind = "instructions", write = "no disassembler found\n" }
+    return
+  end
+  local step = rule_file "step/instructions.sh"
+  node {
+    traced(text), kind = "instructions", doc = "how many instructions of each kind", inputs = { cubin, step, rule_file "step/instructions.awk" },
+    run = { "sh", step, text, disassembler.path, cubin }, tools = { "nvdisasm", "awk" }, phase = "inner",
+  }
+end
+
 local function make(arg)
   if not nvcc or not ptxas then
     return nil
@@ -23,27 +36,28 @@ local function make(arg)
   local out = tostring(arg[1])
   local stem = out:gsub("%.cubin$", "")
   local depfile = stem .. ".d"
+  disassemble(out, stem .. ".instructions")
   return node {
     out,
     traced(stem .. ".resources"),
     kind = "cubin",
     doc = arg.doc,
-    inputs = { arg.source, rule_file "step/cubin.sh", rule_file "step/instructions.awk" },
+    inputs = { arg.source, rule_file "step/cubin.sh" },
     run = {
       "sh", rule_file "step/cubin.sh", stem .. ".resources", arg.spills and "yes" or "no", arch, out,
-      disassembler and disassembler.path or "none", nvcc.path, "-std=c++17", "-O3", "-lineinfo", macros(arg.set), "-MD", "-MF", depfile, arg.source,
+      nvcc.path, "-std=c++17", "-O3", "-lineinfo", macros(arg.set), "-MD", "-MF", depfile, arg.source,
     },
     depfile = depfile,
     reads = { path.dir(arg.source), arg.headers },
-    tools = { "nvcc", "ptxas", disassembler and "nvdisasm" },
+    tools = { "nvcc", "ptxas" },
     phase = "inner",
   }
 end
 
 return {
   name = "cubin",
-  doc = "Compiles one CUDA source to a cubin (for sm_90a, or -D arch=sm_80), and keeps as text what it takes: registers, shared memory and spills, and where "
-    .. "nvdisasm is found how many instructions there are of each kind. Spills are an error unless the study wants to see them. "
+  doc = "Compiles one CUDA source to a cubin (for sm_90a, or -D arch=sm_80), and keeps registers, shared memory and spills as text. Spills are an error unless "
+    .. "the study wants to see them. A second node counts the instructions of each kind in STEM.instructions, where nvdisasm is found. "
     .. "Where there is no nvcc it makes nothing and returns nil.",
   shape = {
     [1] = { type = "path", required = true, doc = "the cubin" },

@@ -25,12 +25,12 @@ local function with_op(set, decided)
   return all
 end
 
--- A C source becomes a shared object, a CUDA source a cubin.
+-- A C source becomes a shared object, a CUDA source a cubin with a text of its instructions.
 local function compile(arg)
   if path.ext(arg.source) == ".cu" then
     local object = ("out/kernel/%s.cubin"):format(arg.name)
-    cubin { object, source = arg.source, headers = { "kernels/device" }, set = arg.set, spills = arg.spills, doc = arg.doc }
-    return object
+    local made = cubin { object, source = arg.source, headers = { "kernels/device" }, set = arg.set, spills = arg.spills, doc = arg.doc }
+    return object, made and ("out/kernel/%s.instructions"):format(arg.name)
   end
   local object, defines = ("out/kernel/%s.so"):format(arg.name), {}
   for name, value in pairs(arg.set) do
@@ -87,15 +87,15 @@ local function make(arg)
   end
   arg.set = arg.source and with_op(arg.set, shared "ops"[study].set) or arg.set
   check_freedoms(arg)
-  local list, object = shared "kernels"[study], nil
+  local list, object, instructions = shared "kernels"[study], nil, nil
   if arg.source then
-    object = compile(arg)
+    object, instructions = compile(arg)
   elseif arg.same_as then
     object = list[arg.same_as].object
   end
   local entry = {
     name = short, object = object, threads = arg.threads, library = arg.library or arg.calls ~= nil, library_name = arg.calls, doc = arg.doc,
-    entry = arg.entry, launch = arg.launch, set = arg.set,
+    entry = arg.entry, launch = arg.launch, set = arg.set, instructions = instructions,
   }
   if arg.chooses then
     entry.launch, entry.objects = choose(arg, list)

@@ -1,12 +1,12 @@
 #!/bin/sh
-# cubin.sh RESOURCES SPILLS ARCH CUBIN DISASSEMBLER NVCC ARGUMENT...: runs the compiler, keeps what it says of registers, shared memory and
-# spills as text, and fails on spills unless SPILLS is yes. DISASSEMBLER is nvdisasm or none: with it the text also has the instructions.
+# cubin.sh RESOURCES SPILLS ARCH CUBIN NVCC ARGUMENT...: runs the compiler, keeps what it says of registers, shared memory and spills as
+# text, and fails on spills unless SPILLS is yes.
 #
 # In two steps, for the same bytes everywhere: between them, the names of sources lose the project's folder. The assembler looks up the
 # date of every source that it finds under its name, and writes it down; under /source it finds none.
 set -eu
-resources=$1 spills=$2 arch=$3 cubin=$4 disassembler=$5 nvcc=$6
-shift 6
+resources=$1 spills=$2 arch=$3 cubin=$4 nvcc=$5
+shift 5
 compute=compute_${arch#sm_}
 said=$TMPDIR/said
 
@@ -37,11 +37,4 @@ if [ "$spills" = no ] && grep -q 'spill stores' "$resources" && grep 'spill stor
     cat "$resources" >&2
     echo "fewer accumulators, fewer consumers, or spills = true where the study wants to see it" >&2
     exit 1
-fi
-if [ "$disassembler" = none ]; then
-    echo "no disassembler found" >>"$resources"
-elif "$disassembler" -c "$cubin" >"$TMPDIR/listing" 2>"$TMPDIR/complaint"; then
-    awk -f "${0%/*}/instructions.awk" "$TMPDIR/listing" >>"$resources"
-else
-    echo "the disassembler fails: $(head -n 1 "$TMPDIR/complaint")" >>"$resources"
 fi

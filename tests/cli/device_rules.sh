@@ -29,39 +29,20 @@ END
     diff "$scratch/expected" "$scratch/out" || fail 'the summary is another'
 }
 
-# A compiler that writes two empty files stands in for nvcc; what is tested is what the step adds.
-compile() { # disassembler
-    put "$scratch/nvcc" <<'END'
-#!/bin/sh
-for last; do :; done
-echo ".file 1 \"x.cu\"" >"$last"
-END
-    put "$scratch/disassembles" <<'END'
-#!/bin/sh
-printf '.text.k:\n        /*0000*/                   EXIT ;\n'
-END
-    put "$scratch/breaks" <<'END'
-#!/bin/sh
-echo "nvdisasm fatal: no such architecture" >&2
-exit 1
-END
-    chmod +x "$scratch/nvcc" "$scratch/disassembles" "$scratch/breaks"
-    TMPDIR=$scratch sh "$steps/cubin.sh" "$scratch/resources" no sm_90a "$scratch/x.cubin" "$1" "$scratch/nvcc" x.cu
+count() { # what stands in for nvdisasm
+    put "$scratch/nvdisasm" "$1"
+    chmod +x "$scratch/nvdisasm"
+    TMPDIR=$scratch sh "$steps/instructions.sh" "$scratch/instructions" "$scratch/nvdisasm" x.cubin
 }
 
 test_a_cubin_s_text_says_what_is_in_it() {
-    compile "$scratch/disassembles"
-    assert_contains "$scratch/resources" "Instructions of 'k': 1" 'EXIT 1'
-}
-
-test_without_a_disassembler_the_text_says_so() {
-    compile none
-    assert_contains "$scratch/resources" 'no disassembler found'
+    count "printf '.text.k:\n        /*0000*/                   EXIT ;\n'"
+    assert_contains "$scratch/instructions" "Instructions of 'k': 1" 'EXIT 1'
 }
 
 test_a_disassembler_that_fails_fails_nothing_else() {
-    compile "$scratch/breaks"
-    assert_contains "$scratch/resources" 'the disassembler fails: nvdisasm fatal: no such architecture'
+    count 'echo "nvdisasm fatal: no such architecture" >&2; exit 1'
+    assert_contains "$scratch/instructions" 'the disassembler fails: nvdisasm fatal: no such architecture'
 }
 
 verdict() { # log...
