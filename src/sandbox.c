@@ -231,13 +231,15 @@ static int allow_writes(const struct sandbox *sandbox, const char *const *paths,
 
 /* CUDA's driver names its threads through /proc/self/task/N/comm and gives up where it may not.
  * Which processes and threads there will be is not known beforehand, so it is all of /proc that
- * the user may write. */
+ * the user may write. The names in /dev are for who makes a sandbox within this one. */
 static void allow_accelerators(const struct sandbox *sandbox)
 {
     DIR *dev = opendir("/dev");
     struct dirent *entry;
     char path[sizeof entry->d_name + sizeof "/dev/"];
 
+    allow(sandbox, "/proc", ACCESS_NAME_THREADS);
+    allow(sandbox, "/dev", READ_DIR);
     if (!dev)
         return;
     while ((entry = readdir(dev))) {
@@ -246,7 +248,6 @@ static void allow_accelerators(const struct sandbox *sandbox)
             allow(sandbox, path, ACCESS_DEVICE);
     }
     closedir(dev);
-    allow(sandbox, "/proc", ACCESS_NAME_THREADS);
 }
 
 int sandbox_prepare_for(struct sandbox_kernel kernel, const struct sandbox_policy *policy,

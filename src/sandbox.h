@@ -53,7 +53,8 @@ struct sandbox_policy {
     const char *const *list;
     bool network;
     bool alone;            /* no /dev/shm */
-    bool devices;          /* accelerators: /dev/nvidia*, /dev/dri, /dev/kfd; writes to /proc */
+    bool devices;          /* accelerators: /dev/nvidia*, /dev/dri, /dev/kfd, and the names in /dev;
+                            * writes to /proc */
     uint64_t memory_bytes; /* of address space */
     uint64_t file_bytes;
     uint64_t processes;

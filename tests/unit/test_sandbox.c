@@ -435,6 +435,30 @@ static void threads_are_named_where_devices_are(void **state)
     succeeds(naming, JOB(.devices = true));
 }
 
+/* A reproduction runs in a sandbox of its own, and each of its commands in one within that. */
+static void a_sandbox_within_one_gives_devices_too(void **state)
+{
+    const char *argv[] = {"/bin/sh", "-c", "echo spak >/proc/self/task/$$/comm && ls /dev", NULL};
+    struct job outer = JOB(.devices = true), inner = JOB(.devices = true, .argv = argv);
+    struct os_exit end = {0};
+    int status;
+
+    (void)state;
+    NEEDS_LANDLOCK();
+    prepare(&outer);
+    pid_t child = fork();
+    if (child == 0) {
+        if (sandbox_apply(outer.sandbox) != 0)
+            _exit(1);
+        puts(run(&inner, &end));
+        fflush(stdout);
+        _exit(end.code != 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    sandbox_free(outer.sandbox);
+    assert_int_equal(status, 0);
+}
+
 static void limits_hold(void **state)
 {
     int code;
@@ -625,6 +649,7 @@ int main(int argc, char **argv)
         IN_FOLDER(accelerators_are_known_by_name),
         IN_FOLDER(accelerators_are_hidden_unless_asked_for),
         IN_FOLDER(threads_are_named_where_devices_are),
+        IN_FOLDER(a_sandbox_within_one_gives_devices_too),
         IN_FOLDER(limits_hold),
         IN_FOLDER(no_program_gains_privileges),
         IN_FOLDER(older_kernels_do_what_they_can),
