@@ -92,6 +92,7 @@ static int make_sandbox(const struct repro_place *place, struct arena *arena, st
         strs_push(&read, os_join(arena, tops[i], "rules"));
     }
     strs_push(&read, os_dirname(arena, self));
+    strs_push(&read, os_join(arena, one_up, "lib")); /* a tarball brings its libraries */
     strs_push(&read, place->top);
     struct sandbox_policy policy = {.read = read.at, .write = write};
     policy.devices = gpus && strcmp(gpus, "0") != 0;

@@ -98,9 +98,13 @@ test_a_machine_with_nothing() {
             cp -L "$library" "$root$library"
         done
     : >"$root/dev/null"
+    mkdir "$root/home/p/rules"
     echo text >"$root/home/p/a"
-    echo 'node { "out/b", inputs = { "a" }, run = { "cp", "a", "out/b" } }
-target "b" { "out/b", default = true }' >"$root/home/p/spakfile"
+    echo 'return function(step) step.write("b", step.read("a")) end' >"$root/home/p/rules/copy.lua"
+    echo 'use "step"
+step "copy" { script = "copy.lua", inputs = { a = "a" }, outputs = { b = "out/b" } }
+node { "out/c", inputs = { "out/b" }, run = { "cp", "out/b", "out/c" } }
+target "c" { "out/c", default = true }' >"$root/home/p/spakfile"
     # shellcheck disable=SC2016
     inside='mount --rbind /proc "$0/proc" && exec chroot "$0" "$@"' # the loader asks /proc where a program lies
     if ! unshare -rm sh -c "$inside" "$root" /bin/sh -c : 2>/dev/null; then
@@ -108,7 +112,9 @@ target "b" { "out/b", default = true }' >"$root/home/p/spakfile"
         exit 0
     fi
     unshare -rm sh -c "$inside" "$root" /home/spak/bin/spak build -C /home/p >"$scratch/out" 2>"$scratch/err" || fail "it does not run"
-    assert_file "$root/home/p/out/b" text
+    assert_file "$root/home/p/out/c" text
+    unshare -rm sh -c "$inside" "$root" /home/spak/bin/spak reproduce -C /home/p c >"$scratch/out" 2>"$scratch/err" || fail "it does not reproduce"
+    assert_contains out IDENTICAL
 }
 
 run_tests "$0" "$@"
