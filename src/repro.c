@@ -210,15 +210,18 @@ static int explain(const struct repro_side *recorded, const struct repro_side *a
         return -1;
     if (!cause && input)
         cause = arena_printf(arena, "its input %s is not what was recorded", input);
-    strs_push(&f->chain,
-              cause ? cause
-                    : "nothing that the trace records differs: the command is not deterministic");
+    bool other_state = was.ptr && is.ptr && !str_equal(was, is);
+    if (!cause)
+        cause = other_state
+                    ? "nothing that the trace records differs: what it printed here says why"
+                    : "nothing that the trace records differs: the command is not deterministic";
+    strs_push(&f->chain, cause);
     strs_push(&f->chain, shown);
     if (output && strcmp(output, shown) != 0)
         strs_push(&f->chain, output);
     if (!p->there)
         repro_say(&f->reasons, arena, "%s is not built here", shown);
-    else if (was.ptr && is.ptr && !str_equal(was, is))
+    else if (other_state)
         repro_say(&f->reasons, arena, "%s: %.*s in the record, %s here", shown, (int)was.len,
                   was.ptr, repro_printable(arena, arena_strndup(arena, is.ptr, is.len)));
     else

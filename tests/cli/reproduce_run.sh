@@ -167,6 +167,21 @@ END
     note | grep -q ' DIFFERENT out=1/3 '
 }
 
+# What the recorded run found outside is gone; no trace can know of it.
+test_a_command_that_fails_here() {
+    project "node { \"out/a.txt\", run = { \"cp\", \"$scratch/outside\", \"out/a.txt\" } }
+target \"x\" { \"out/a.txt\" }"
+    put "$scratch/outside" one
+    commit_all first
+    build --no-sandbox
+    no_temporary_folder
+    spak reproduce x
+    assert_exit 1
+    assert_verdict DIFFERENT
+    assert_contains out 'out/a.txt: ok in the record, failed here' 'what it printed here says why'
+    assert_lacks out 'not deterministic'
+}
+
 test_another_tool_is_named() {
     project - <<'END'
 tool { name = "gen", find = "gen", version = { "--version" } }
