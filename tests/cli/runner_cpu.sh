@@ -54,13 +54,14 @@ expect_impossible() { # kernel status
     grep -q "\"$2\"" "$dir/out.json" || fail "$1 is not $2 with too many operations"
 }
 
-# Takes 20 ms a launch, whatever it says.
+# Takes 20 ms a launch, whatever it says, or is seen to have used a second core.
 expect_slow() { # kernel status
     expect_bench "$1" "$2"
     python3 - "$dir/out.json" "$1" <<'END' || fail "$1 was believed"
 import json, sys
 for shape in json.load(open(sys.argv[1]))["shapes"]:
-    assert min(shape["kernels"][sys.argv[2]]["samples_ns"]) > 2e7, shape
+    kernel = shape["kernels"][sys.argv[2]]
+    assert kernel["status"] == "FORBIDDEN" or min(kernel["samples_ns"]) > 2e7, shape
 END
 }
 
