@@ -147,7 +147,16 @@ test_cubins() {
     project 'use "cubin"
 cubin { "out/k.cubin", source = "k.cu" }
 target "x" { "out/k.cubin" }'
-    put k.cu 'extern "C" __global__ void twice(float *x, int n) { int i = blockIdx.x * blockDim.x + threadIdx.x; if (i < n) x[i] *= 2; }'
+    # What has internal linkage is called after the file's whole name, in the line table and, kept out of line, as a symbol.
+    put k.cu 'static __device__ unsigned at(const void *p) { return (unsigned)__cvta_generic_to_shared(p); }
+static __device__ __noinline__ float twice_of(float x) { return x * 2; }
+extern "C" __global__ void twice(float *x, int n) {
+    __shared__ float room[32];
+    room[threadIdx.x % 32] = twice_of(x[0]);
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n)
+        x[i] = twice_of(x[i]) + at(&room[i % 32]) + room[i % 32];
+}'
     assert_identical
     assert_lacks out/k.cubin "$PWD"
 }
