@@ -111,13 +111,15 @@ __device__ __forceinline__ float exp2_fast(float x)
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
-/* 2^x for x <= 8 on the multiply-add units: Cody-Waite with a cubic on [-1/2, 1/2]. Below the
- * normal range the answer is 0, as exp2_fast's is: a masked key, x = -inf, has no weight at all. */
+/* 2^x for x <= 8 on the multiply-add units: Cody-Waite with the cubic on [-1/2, 1/2] whose largest
+ * relative error is smallest, 7.5e-5; Taylor's, at 7.9e-4, is told by the logarithm of the sums.
+ * Below the normal range the answer is 0, as exp2_fast's is: a masked key, x = -inf, has no weight
+ * at all. */
 __device__ __forceinline__ float exp2_polynomial(float x)
 {
     float r = x + 12582912.0f;
     float f = x - (r - 12582912.0f);
-    float p = fmaf(fmaf(fmaf(0.0555041f, f, 0.2402265f), f, 0.6931472f), f, 1.0f);
+    float p = fmaf(fmaf(fmaf(0.055171669f, f, 0.242611122f), f, 0.693260985f), f, 0.999928074f);
     float y = __int_as_float(__float_as_int(p) + (__float_as_int(r) << 23));
     return x >= -126.0f ? y : 0.0f;
 }
