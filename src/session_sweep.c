@@ -3,13 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The value "outputs" of the store lists what the graph of the last build makes: `path`, tab,
- * `node`, tab, the driver that asked for the node or nothing. What stands there and not in the
- * graph of today was made by us for a declaration that is gone. */
-#define LIST_NAME "outputs"
+/* A value of the store lists, for each spakfile, what its graph made at its last build: `path`,
+ * tab, `node`, tab, the driver that asked for the node or nothing. What stands there and not in the
+ * graph of today was made by us for a declaration that is gone. A second one is the snapshot that
+ * the list was made from. What -f builds leaves the outputs of other spakfiles alone. */
+static const char *list_name(struct session *s)
+{
+    return arena_printf(s->arena, "outputs of %s", s->script_options.spakfile);
+}
 
-/* The snapshot that the list was made from. */
-#define SWEPT_NAME "outputs of"
+static const char *swept_name(struct session *s)
+{
+    return arena_printf(s->arena, "swept for %s", s->script_options.spakfile);
+}
 
 struct made {
     const char *path, *node, *driver;
@@ -95,7 +101,7 @@ static int was_swept(struct session *s, uint64_t *id, bool *swept, struct err *e
     struct buf before = {0};
     bool found = false;
     bool saved = graph_id(session_snapshot(s), &s->stamp, id);
-    int rc = store_recall_value(s->store, SWEPT_NAME, &before, &found, e);
+    int rc = store_recall_value(s->store, swept_name(s), &before, &found, e);
     *swept = saved && found && before.len == sizeof *id && !memcmp(before.ptr, id, sizeof *id);
     buf_release(&before);
     return rc;
@@ -107,12 +113,12 @@ static int sweep(struct session *s, const struct outcome *outcomes, struct strs 
     struct buf before = {0}, now = {0};
     bool found = false;
     list_outputs(s->graph, &now);
-    int rc = store_recall_value(s->store, LIST_NAME, &before, &found, e);
+    int rc = store_recall_value(s->store, list_name(s), &before, &found, e);
     bool same = before.len == now.len && (now.len == 0 || !memcmp(before.ptr, now.ptr, now.len));
     if (rc == 0 && !same) {
         rc = sweep_list(s, outcomes, (struct str){buf_text(&before), before.len}, removed, e);
         if (rc == 0)
-            rc = store_put_value(s->store, LIST_NAME, buf_text(&now), now.len, e);
+            rc = store_put_value(s->store, list_name(s), buf_text(&now), now.len, e);
     }
     buf_release(&before);
     buf_release(&now);
@@ -130,5 +136,5 @@ int session_sweep(struct session *s, const struct outcome *outcomes, struct strs
         return 0;
     if (sweep(s, outcomes, removed, e) < 0)
         return -1;
-    return store_put_value(s->store, SWEPT_NAME, &id, sizeof id, e);
+    return store_put_value(s->store, swept_name(s), &id, sizeof id, e);
 }

@@ -144,6 +144,21 @@ test_renamed_source_and_swept_output() {
     assert_file out/two 2
 }
 
+test_another_spakfile_sweeps_only_its_own() {
+    project 'node { "out/one", write = "1" }'
+    put other 'node { "out/two", write = "2" } node { "out/three", write = "3" }'
+    spak build
+    spak build -f other
+    assert_file out/one 1
+    put other 'node { "out/two", write = "2" }'
+    spak build -f other
+    assert_absent out/three
+    spak build --json
+    assert_ran ''
+    assert_file out/one 1
+    assert_file out/two 2
+}
+
 test_what_a_user_put_into_out_stays() {
     project 'node { "out/one", write = "1" } node { "out/two", write = "2" }'
     spak build
