@@ -130,24 +130,42 @@ static void judge_metric(const struct series *before, const struct series *after
     out->state = repro_equivalence(i.lo, i.hi, margin);
 }
 
+static enum repro_verdict metric_verdict(const struct repro_metric *m)
+{
+    switch (m->state) {
+    case REPRO_WITHIN:
+        return REPRO_IDENTICAL;
+    case REPRO_BEYOND:
+        return REPRO_DIFFERENT;
+    case REPRO_UNCLEAR:
+        return fabs(m->ratio - 1) <= m->margin ? REPRO_EQUIVALENT : REPRO_NOT_COMPARABLE;
+    case REPRO_UNPAIRED:
+        return REPRO_NOT_COMPARABLE;
+    }
+    BUG("a metric in state %d", m->state);
+}
+
 static void say_metric(const struct repro_metric *m, struct arena *arena, struct repro_finding *f)
 {
-    double margin = 100 * m->margin;
-    if (m->state == REPRO_WITHIN)
-        return;
-    if (m->state == REPRO_UNPAIRED) {
+    if (m->state == REPRO_UNPAIRED)
         repro_say(&f->reasons, arena, "%s was not measured here", m->name);
-        repro_worsen(f, REPRO_NOT_COMPARABLE);
-        return;
-    }
-    bool beyond = m->state == REPRO_BEYOND;
-    repro_say(&f->reasons, arena, "%s is %.3f times what was recorded (%.3f to %.3f), %s %.3g %%",
-              m->name, m->ratio, m->lo, m->hi,
-              beyond ? "beyond the margin of" : "too uncertain for the margin of", margin);
-    if (beyond)
-        repro_worsen(f, REPRO_DIFFERENT);
     else
-        repro_worsen(f, fabs(m->ratio - 1) <= m->margin ? REPRO_EQUIVALENT : REPRO_NOT_COMPARABLE);
+        repro_say(&f->reasons, arena,
+                  "%s is %.3f times what was recorded (%.3f to %.3f), %s the margin of %.3g %%",
+                  m->name, m->ratio, m->lo, m->hi,
+                  m->state == REPRO_BEYOND ? "beyond" : "too uncertain for", 100 * m->margin);
+    repro_worsen(f, metric_verdict(m));
+}
+
+/* What decides the verdict is said first. */
+static void say_metrics(struct arena *arena, struct repro_finding *f)
+{
+    static const enum repro_verdict order[] = {REPRO_DIFFERENT, REPRO_NOT_COMPARABLE,
+                                               REPRO_EQUIVALENT};
+    for (size_t k = 0; k < ARRAY_LEN(order); k++)
+        for (size_t i = 0; i < f->metric_count; i++)
+            if (metric_verdict(&f->metrics[i]) == order[k])
+                say_metric(&f->metrics[i], arena, f);
 }
 
 /* "metric margin"; a trace of before there were such lines, or a line that is none, has the usual
@@ -182,10 +200,9 @@ static int compare_samples(const struct repro_side *recorded, const struct repro
         const char *name = before.at[i].name;
         double own = margin > 0 ? margin : recorded_margin(margins, name, arena);
         note_margin(f, own);
-        struct repro_metric *m = &f->metrics[f->metric_count++];
-        judge_metric(&before.at[i], find_series(&after, name), own, m);
-        say_metric(m, arena, f);
+        judge_metric(&before.at[i], find_series(&after, name), own, &f->metrics[f->metric_count++]);
     }
+    say_metrics(arena, f);
     if (before.len == 0) {
         repro_say(&f->reasons, arena,
                   "the record holds no samples that measurements here could be compared with");

@@ -126,6 +126,36 @@ test_too_much_noise_decides_nothing() {
     assert_contains out ': NOT COMPARABLE' 'too uncertain'
 }
 
+# Two clocks that are too noisy to say; of the second the ratio itself is beyond the margin.
+test_what_decides_the_verdict_is_said_first() {
+    clock() {
+        put "$scratch/bin/clock" <<END
+#!/bin/sh
+case \$1 in
+samples) cat /proc/sys/kernel/random/uuid >"\$2" ;;
+metrics) awk 'function series(at,   i, out) {
+    for (i = 0; i < 60; i++) out = out (i ? ", " : "") at * (1 + 0.9 * (2 * ((i * 37) % 60) / 59 - 1))
+    return "[" out "]"
+}
+function metric(name, at) {
+    return "{\"metric\": \"" name "\", \"unit\": \"ns\", \"median\": " at ", \"lo\": " at ", \"hi\": " at ", \"n\": 60}"
+}
+BEGIN { print "{\"metrics\": [" metric("a.time", 100) ", " metric("b.time", $1) "], \"samples\": {\"a.time\": " series(100) ", \"b.time\": " series($1) "}}" }' >"\$2" ;;
+verdict) echo '{"hypotheses": []}' >"\$2" ;;
+esac
+END
+        chmod +x "$scratch/bin/clock"
+    }
+    study
+    clock 108
+    spak reproduce x
+    assert_exit 2
+    assert_contains out ': NOT COMPARABLE'
+    grep 'too uncertain' "$scratch/out" | sed 's/ is .*//; s/ *//' >said
+    assert_file said 'b.time
+a.time'
+}
+
 # The record of the same run as another machine would have left it.
 forge() {
     # shellcheck disable=SC2154
