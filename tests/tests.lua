@@ -227,7 +227,7 @@ local function lint(project)
     end
   end
   if have("shellcheck", "lint/shell") then
-    for _, file in ipairs(glob { "bootstrap.sh", ".ci/run", "tests/**/*.sh" }) do
+    for _, file in ipairs(glob { "bootstrap.sh", ".ci/run", "rules/**/*.sh", "kernels/*.sh", "tests/**/*.sh" }) do
       declare("lint/shell/" .. file, { run = { "shellcheck", file }, inputs = { ".shellcheckrc", "tests/cli/lib.sh", glob "tests/fault/*.sh", file } })
     end
   end
