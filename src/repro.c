@@ -12,6 +12,7 @@ struct pair {
     const char *after;  /* "" when it is not there now */
     bool there;
     bool differs;
+    bool apart; /* what it needs is not on this machine: nothing can be said */
 };
 struct pairs {
     struct pair *at;
@@ -153,23 +154,102 @@ static void compare_pair(struct pair *p, struct arena *arena, struct repro_findi
         repro_worsen(f, REPRO_EQUIVALENT);
     } else {
         p->differs = true;
-        strs_push(&f->different, shown);
-        repro_worsen(f, REPRO_DIFFERENT);
     }
 }
 
-/* True when something that the node takes in came from a node that differs too: then that one is to
- * blame. */
-static bool follows_another(const struct pairs *pairs, const struct pair *p, struct arena *arena)
+static bool has_state(const char *text, const char *state)
+{
+    struct str is = repro_line(text, "state", 0);
+    return is.ptr && str_equal(is, str_of(state));
+}
+
+/* The tools of a plan that the other side's toolchain has no line of, "" for none: a rule that
+ * finds a tool missing does without it, and without those that it would have used beside it. */
+static const char *missing_tools(const char *plan, const char *toolchain, struct arena *arena)
+{
+    const char *out = "";
+    struct str tool;
+    for (size_t k = 0; (tool = repro_line(plan, "tool", k)).ptr; k++) {
+        const char *name = arena_strndup(arena, tool.ptr, tool.len);
+        if (!repro_line(toolchain, name, 0).ptr)
+            out = arena_printf(arena, "%s%s%s", out, *out ? ", " : "", name);
+    }
+    return out;
+}
+
+/* Sets apart a node that this machine cannot build as recorded; why is said once for the same
+ * tools. */
+static int set_apart(const struct repro_side *recorded, struct pair *p, const char *toolchain,
+                     struct strmap *said, struct arena *arena, struct repro_finding *f,
+                     struct err *e)
+{
+    const char *plan, *shown = repro_printable(arena, p->path);
+    bool found;
+    p->apart = has_state(p->after, "unmeasured") || has_state(p->after, "skipped");
+    if (has_state(p->after, "unmeasured"))
+        repro_say(&f->reasons, arena, "%s needs a device that this machine does not have", shown);
+    if (p->apart || !p->there)
+        return 0;
+    if (repro_text(recorded, arena, arena_printf(arena, "plan/%s", p->path), &plan, &found, e))
+        return -1;
+    const char *tools = missing_tools(plan, toolchain, arena);
+    if (!*tools)
+        return 0;
+    if (strmap_get(said, tools) == STRMAP_NONE)
+        repro_say(&f->reasons, arena, "%s was made with %s, which nothing here used", shown,
+                  repro_printable(arena, tools));
+    strmap_set(said, tools, 0);
+    p->apart = true;
+    return 0;
+}
+
+/* True when something that the node takes in came from a node that differs too, or is set apart:
+ * then that one is to blame. */
+static bool follows(const struct pairs *pairs, const struct pair *p, bool apart,
+                    struct arena *arena)
 {
     struct str line;
     for (size_t k = 0; (line = repro_line(p->before, "in", k)).ptr; k++) {
         repro_last_word(&line);
         uint32_t from = strmap_get(&pairs->producer, arena_strndup(arena, line.ptr, line.len));
-        if (from != STRMAP_NONE && pairs->at[from].differs)
+        if (from != STRMAP_NONE &&
+            (apart ? pairs->at[from].apart : pairs->at[from].differs && !pairs->at[from].apart))
             return true;
     }
     return false;
+}
+
+/* Of what differs, what this machine cannot build, and what follows that. */
+static int sort_out(const struct repro_side *recorded, const struct repro_side *again,
+                    struct pairs *pairs, struct arena *arena, struct repro_finding *f,
+                    struct err *e)
+{
+    struct strmap said = {0};
+    const char *toolchain;
+    bool found, more = true;
+    int rc = repro_text(again, arena, "env/toolchain", &toolchain, &found, e);
+    for (size_t i = 0; rc == 0 && i < pairs->len; i++)
+        if (pairs->at[i].differs)
+            rc = set_apart(recorded, &pairs->at[i], toolchain, &said, arena, f, e);
+    while (rc == 0 && more) {
+        more = false;
+        for (size_t i = 0; i < pairs->len; i++)
+            if (pairs->at[i].differs && !pairs->at[i].apart &&
+                follows(pairs, &pairs->at[i], true, arena))
+                more = pairs->at[i].apart = true;
+    }
+    for (size_t i = 0; rc == 0 && i < pairs->len; i++) {
+        const struct pair *p = &pairs->at[i];
+        if (p->differs && !p->apart)
+            strs_push(&f->different, repro_printable(arena, p->path));
+        f->apart += p->apart;
+    }
+    strmap_release(&said);
+    if (f->apart)
+        repro_worsen(f, REPRO_NOT_COMPARABLE);
+    if (f->different.len)
+        repro_worsen(f, REPRO_DIFFERENT);
+    return rc;
 }
 
 static bool holds_line(const char *text, const char *key, struct str wanted)
@@ -240,7 +320,7 @@ static int find_first(const struct repro_side *recorded, const struct repro_side
     for (size_t i = 0; i < pairs->len && !known; i++) {
         const struct pair *p = &pairs->at[i];
         const char *cause = NULL;
-        if (!p->differs || follows_another(pairs, p, arena))
+        if (!p->differs || p->apart || follows(pairs, p, false, arena))
             continue;
         if (repro_cause(recorded, again, p->path, arena, &cause, e))
             return -1;
@@ -249,7 +329,7 @@ static int find_first(const struct repro_side *recorded, const struct repro_side
             first = p;
     }
     for (size_t i = 0; !first && i < pairs->len; i++)
-        if (pairs->at[i].differs)
+        if (pairs->at[i].differs && !pairs->at[i].apart)
             first = &pairs->at[i];
     return first ? explain(recorded, again, first, arena, f, e) : 0;
 }
@@ -261,6 +341,8 @@ static int compare_out(const struct repro_side *recorded, const struct repro_sid
     int rc = load_pairs(recorded, again, arena, &pairs, e);
     for (size_t i = 0; rc == 0 && i < pairs.len; i++)
         compare_pair(&pairs.at[i], arena, f);
+    if (rc == 0)
+        rc = sort_out(recorded, again, &pairs, arena, f, e);
     if (rc == 0)
         rc = find_first(recorded, again, &pairs, arena, f, e);
     strmap_release(&pairs.producer);

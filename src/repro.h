@@ -87,6 +87,7 @@ struct repro_finding {
     struct strs environment; /* facts and tools that differ here */
     struct strs different;   /* nodes that came out differently, sorted */
     size_t nodes, same;      /* of out/, compared and bit-identical */
+    size_t apart;            /* of out/, what needs a device or a tool that is not here */
     size_t proofs,
         verified;    /* invariants, and those whose recorded proof came out verified again */
     size_t measured; /* recorded nodes that measure or rest on measurements */

@@ -197,7 +197,10 @@ static void print_counts(const struct work *w)
     size_t within = 0;
     for (size_t i = 0; i < f->metric_count; i++)
         within += f->metrics[i].state == REPRO_WITHIN;
-    printf("  out/      %zu of %zu nodes bit-identical\n", f->same, f->nodes);
+    printf("  out/      %zu of %zu nodes bit-identical", f->same, f->nodes);
+    if (f->apart)
+        printf(", %zu that this machine cannot build", f->apart);
+    putchar('\n');
     if (f->proofs)
         printf("  proofs    %zu of %zu verified again\n", f->verified, f->proofs);
     if (f->measured)
@@ -265,6 +268,7 @@ static void print_json(const struct work *w)
                           (json_int_t)f->same, "proofs", (json_int_t)f->proofs, "verified",
                           (json_int_t)f->verified, "measured", (json_int_t)f->measured, "margin",
                           f->margin, "same_out", f->same_out, "same_plan", f->same_plan);
+    json_object_set_new(o, "apart", json_integer((json_int_t)f->apart));
     json_object_set_new(o, "reasons", list_json(&f->reasons));
     json_object_set_new(o, "chain", list_json(&f->chain));
     json_object_set_new(o, "environment", list_json(&f->environment));

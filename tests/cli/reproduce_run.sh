@@ -167,6 +167,34 @@ END
     note | grep -q ' DIFFERENT out=1/3 '
 }
 
+# Where a rule does without a tool, what it would have made cannot be compared, nor what follows from that.
+test_a_tool_that_is_done_without() {
+    project - <<'END'
+local gen = tool { name = "gen", find = "gen", optional = true }
+if gen then
+  node { "out/a.txt", run = { "gen", "out/a.txt" } }
+else
+  node { "out/a.txt", write = "no gen\n" }
+end
+node { "out/b.txt", inputs = { "out/a.txt" }, run = { "cp", "out/a.txt", "out/b.txt" } }
+node { "out/c.txt", write = "the same" }
+target "x" { "out/b.txt", "out/c.txt" }
+END
+    mkdir -p "$scratch/bin"
+    gen 1
+    PATH=$scratch/bin:$PATH
+    export PATH
+    commit_all first
+    build
+    no_temporary_folder
+    rm "$scratch/bin/gen"
+    spak reproduce x
+    assert_exit 2
+    assert_verdict 'NOT COMPARABLE'
+    assert_contains out '1 of 3 nodes bit-identical, 2 that this machine cannot build' 'out/a.txt was made with gen, which nothing here used'
+    assert_lacks out 'came out differently'
+}
+
 # What the recorded run found outside is gone; no trace can know of it.
 test_a_command_that_fails_here() {
     project "node { \"out/a.txt\", run = { \"cp\", \"$scratch/outside\", \"out/a.txt\" } }
