@@ -62,14 +62,24 @@ bool digest_from_hex(const char *hex, struct digest *out)
 static void must(int rc)
 {
     if (rc != 1)
-        BUG("libcrypto cannot compute SHA-256");
+        BUG("libcrypto cannot compute a digest");
+}
+
+static void begin(struct hasher *h, const EVP_MD *kind)
+{
+    h->state = EVP_MD_CTX_new();
+    must(h->state != NULL);
+    must(EVP_DigestInit_ex(h->state, kind, NULL));
 }
 
 void hash_init(struct hasher *h)
 {
-    h->state = EVP_MD_CTX_new();
-    must(h->state != NULL);
-    must(EVP_DigestInit_ex(h->state, EVP_sha256(), NULL));
+    begin(h, EVP_sha256());
+}
+
+void hash_init_sha1(struct hasher *h)
+{
+    begin(h, EVP_sha1());
 }
 
 void hash_add(struct hasher *h, const void *bytes, size_t len)
@@ -79,6 +89,7 @@ void hash_add(struct hasher *h, const void *bytes, size_t len)
 
 void hash_final(struct hasher *h, struct digest *out)
 {
+    *out = (struct digest){{0}};
     must(EVP_DigestFinal_ex(h->state, out->bytes, NULL));
     EVP_MD_CTX_free(h->state);
     h->state = NULL;

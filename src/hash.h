@@ -1,4 +1,5 @@
-/* hash: SHA-256 of bytes, files and trees, and a cache from a file's stat to its digest.
+/* hash: SHA-256 of bytes, files and trees, and a cache from a file's stat to its digest. SHA-1 only
+ * where a file of git's has to end in one.
  *
  * The only user of libcrypto. Does not know the graph. */
 #ifndef SPAK_HASH_H
@@ -26,6 +27,9 @@ struct hasher {
 void hash_init(struct hasher *h);
 void hash_add(struct hasher *h, const void *bytes, size_t len);
 void hash_final(struct hasher *h, struct digest *out);
+/* Instead of hash_init: the first HASH_SHA1_BYTES of the digest are the SHA-1, the others zeros. */
+#define HASH_SHA1_BYTES 20
+void hash_init_sha1(struct hasher *h);
 
 void hash_bytes(const void *bytes, size_t len, struct digest *out);
 /* HMAC-SHA256 under a key of at most 64 bytes. */

@@ -154,4 +154,11 @@ typedef bool store_goes_fn(void *ctx, const struct digest *d);
 int store_forget(struct store *s, store_goes_fn *goes, void *ctx, size_t *dropped, struct err *e);
 int store_remove(struct store *s, const struct digest *d, struct err *e);
 
+/* store_zip.c: bytes as zlib streams, each for itself, which is what git keeps objects as. */
+struct store_zip;
+struct store_zip *store_zip_open(void);
+/* Appends the bytes as one stream. */
+void store_zip_add(struct store_zip *zip, const void *bytes, size_t len, struct buf *out);
+void store_zip_close(struct store_zip *zip);
+
 #endif

@@ -1,6 +1,5 @@
 #include "trace_parts.h"
 
-#include <git2/sys/mempack.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,13 +8,6 @@
 #define LOOSE_MAX 200
 /* As deep as a path can be; a tree that is deeper was made to hurt. */
 #define DEPTH_MAX 512
-
-struct trace_object {
-    git_oid id;
-    git_object_t type;
-    const void *bytes;
-    size_t len;
-};
 
 int trace_files_add(struct trace_files *files, const char *path, const char *bytes, size_t len,
                     struct err *e)
@@ -387,69 +379,22 @@ int trace_batch_import(struct trace_batch *b, git_repository *from, const git_oi
     return rc;
 }
 
-static int write_all(git_odb *odb, const struct trace_batch *b)
-{
-    for (size_t i = 0; i < b->len; i++) {
-        const struct trace_object *o = &b->objects[i];
-        git_oid id;
-        int rc = git_odb_write(&id, odb, o->bytes, o->len, o->type);
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-static int pack_to(git_repository *repo, const struct trace_batch *b, const char *folder)
-{
-    git_packbuilder *pack = NULL;
-    int rc = git_packbuilder_new(&pack, repo);
-    if (rc == 0)
-        git_packbuilder_set_threads(pack, 1);
-    for (size_t i = 0; rc == 0 && i < b->len; i++)
-        rc = git_packbuilder_insert(pack, &b->objects[i].id, NULL);
-    git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
-    if (rc == 0)
-        rc = git_packbuilder_write(pack, folder, 0, NULL, NULL);
-    git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 0);
-    git_packbuilder_free(pack);
-    return rc;
-}
-
-/* The pack is built by a handle of its own, whose object store keeps what is written in memory. */
-static int write_pack(const struct trace_batch *b)
-{
-    git_repository *handle = NULL;
-    git_odb *odb = NULL;
-    git_odb_backend *memory = NULL;
-    git_buf folder = {0};
-    struct buf path = {0};
-    int rc = git_repository_item_path(&folder, b->repo, GIT_REPOSITORY_ITEM_OBJECTS);
-    if (rc == 0)
-        buf_addf(&path, "%s/pack", folder.ptr);
-    if (rc == 0 && (rc = git_repository_open(&handle, git_repository_path(b->repo))) == 0 &&
-        (rc = git_repository_odb(&odb, handle)) == 0 && (rc = git_mempack_new(&memory)) == 0 &&
-        (rc = git_odb_add_backend(odb, memory, 1000)) == 0 && (rc = write_all(odb, b)) == 0)
-        rc = pack_to(handle, b, path.ptr);
-    git_odb_free(odb);
-    git_repository_free(handle);
-    git_buf_dispose(&folder);
-    buf_release(&path);
-    return rc;
-}
-
 static int write_loose(const struct trace_batch *b)
 {
     git_odb *odb = NULL;
     int rc = git_repository_odb(&odb, b->repo);
-    if (rc == 0)
-        rc = write_all(odb, b);
+    for (size_t i = 0; rc == 0 && i < b->len; i++) {
+        const struct trace_object *o = &b->objects[i];
+        git_oid id;
+        rc = git_odb_write(&id, odb, o->bytes, o->len, o->type);
+    }
     git_odb_free(odb);
     return rc;
 }
 
 int trace_batch_flush(struct trace_batch *b, struct err *e)
 {
-    int rc = b->len > LOOSE_MAX ? write_pack(b) : write_loose(b);
+    int rc = b->len > LOOSE_MAX ? trace_pack_write(b) : write_loose(b);
     b->len = 0;
     if (b->slot_count)
         memset(b->slots, 0, b->slot_count * sizeof(*b->slots));

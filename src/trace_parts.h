@@ -60,6 +60,12 @@ void trace_files_add_id(struct trace_files *files, const char *path, uint32_t mo
 void trace_files_sort(struct trace_files *files);
 void trace_files_release(struct trace_files *files);
 
+struct trace_object {
+    git_oid id;
+    git_object_t type;
+    const void *bytes;
+    size_t len;
+};
 /* Objects that wait to be written: all at once, as loose objects or as one pack. */
 struct trace_batch {
     git_repository *repo;
@@ -84,6 +90,8 @@ int trace_batch_import(struct trace_batch *b, git_repository *from, const git_oi
 /* Writes what waits and forgets it. */
 int trace_batch_flush(struct trace_batch *b, struct err *e);
 void trace_batch_release(struct trace_batch *b);
+/* trace_pack.c: writes what waits as one pack; 0, or libgit2's code with its error set. */
+int trace_pack_write(const struct trace_batch *b);
 
 enum trace_use {
     TRACE_SAME = 1, /* by nodes that are clean, whose keys hold its digest */

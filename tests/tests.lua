@@ -35,7 +35,7 @@ end
 -- These try what a sandbox is, or what lies around a repository; inside of both there is nothing to try.
 local unconfined = { sandbox = true, loops = true, sandbox_refusals = true, os_proc = true, os_proc_end = true, trace = true, trace_measure = true,
   trace_message = true, trace_read = true,
-  trace_repo = true, trace_source = true, trace_named = true, trace_bundle = true, crate = true, repro_measure = true,
+  trace_repo = true, trace_source = true, trace_pack = true, trace_named = true, trace_bundle = true, crate = true, repro_measure = true,
   signed = true, export = true, trace_places = true, trace_since = true, trace_git = true, trace_verbs = true, diff = true,
   repro = true, reproduce_run = true, reproduce_measure = true, bit_identity = true, hostile_trace = true }
 

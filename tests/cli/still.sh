@@ -147,6 +147,94 @@ test_a_changed_spakfile_parameter_or_tool() {
     assert_file out/x 3
 }
 
+# A spakfile of copies: MARK=VALUE a node, and the last joins them. What makes no key is no change.
+copies() {
+    {
+        printf '%s\n' "${comment:-}"
+        for pair; do
+            printf 'node { "out/%s", inputs = "in/%s", run = { "sh", "-c", "cat in/%s >out/%s # %s" } }\n' \
+                "${pair%=*}" "${pair%=*}" "${pair%=*}" "${pair%=*}" "${pair#*=}"
+        done
+        names=$(printf 'out/%s\n' "$@" | sed 's/=.*//' | sort | tr '\n' ' ')
+        printf 'node { "out/all", shell = true, run = "cat %s >out/all",\n  inputs = {' "$names"
+        # shellcheck disable=SC2086
+        printf ' "%s",' $names
+        printf ' } }\ntarget "all" { "out/all", default = true }\n'
+    } >spakfile
+}
+
+# The spakfile was evaluated, and no more ran than that.
+assert_changed_now() {
+    assert_ran_now "$1"
+    spak build --no-trace --stats
+    assert_contains err 'lua evaluated: no'
+}
+
+test_a_change_of_the_spakfile_runs_what_it_reaches() {
+    project ''
+    for name in a b c d; do put in/$name $name; done
+    copies a=1 b=1 c=1
+    spak build
+    settle
+    settle
+    comment='-- another comment' && copies a=1 b=1 c=1 # moves nothing but lines
+    spak build --no-trace --stats
+    assert_contains err 'lua evaluated: yes'
+    assert_changed_now ''
+    copies c=1 a=1 b=1
+    assert_changed_now ''
+    copies c=1 a=1 b=2 # comes out the same: what joins them stays
+    assert_changed_now 'out/b '
+    copies c=1 d=1 a=1 b=2
+    assert_changed_now 'out/all out/d '
+    assert_equal "$(tr -d '\n' <out/all)" abcd 'what was joined'
+    put in/a e # seen by the new snapshot as by the old one
+    assert_ran_now 'out/a out/all '
+    copies d=1 a=1 b=2
+    assert_changed_now 'out/all '
+    assert_absent out/c
+    assert_equal "$(tr -d '\n' <out/all)" ebd 'what was joined'
+    copies d=1 a=1 b=1 # what was built once is not built again
+    assert_changed_now ''
+}
+
+# The length, the time and the second of a spakfile say nothing.
+test_an_edit_of_the_spakfile_that_leaves_the_time_is_seen() {
+    project 'node { "out/x", write = "1\n" }'
+    spak build
+    settle
+    settle
+    for text in 2 3 4 5; do
+        touch -r spakfile "$scratch/then"
+        printf 'node { "out/x", write = "%s\\n" }\n' $text >spakfile
+        [ $text -lt 4 ] || touch -r "$scratch/then" spakfile
+        spak build
+        assert_file out/x $text
+    done
+}
+
+# A pattern in a folder of its own, one that looks below, and a module: each is read while Lua runs.
+test_what_the_evaluation_read_is_seen_to_change() {
+    project '
+for _, file in ipairs(glob "deep/**/*.txt") do
+  node { "out/" .. path.base(file), inputs = file, run = { "cp", file, "out/" .. path.base(file) } }
+end'
+    put deep/one/a.txt 1
+    spak build
+    settle
+    settle
+    put deep/one/two/b.txt 2 # in a folder that is new
+    assert_changed_now 'out/b.txt '
+    mv deep/one/two/b.txt deep/one/c.txt
+    assert_changed_now 'out/c.txt '
+    assert_absent out/b.txt
+    touch -r deep/one "$scratch/then"
+    rm deep/one/a.txt
+    touch -r "$scratch/then" deep/one # its folder looks as it did
+    assert_changed_now ''
+    assert_absent out/a.txt
+}
+
 test_a_failed_node_fails_again() {
     project 'node { "out/x", inputs = "in", run = { "sh", "-c", "grep 1 in >out/x" } }'
     put in 1

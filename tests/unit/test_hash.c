@@ -89,6 +89,21 @@ static void pieces_give_the_digest_of_the_whole(void **state)
     assert_null(hasher.state);
 }
 
+static void sha1_fills_the_digest_up_with_zeros(void **state)
+{
+    struct digest digest;
+    struct hasher hasher;
+
+    (void)state;
+    memset(&digest, 0xff, sizeof(digest));
+    hash_init_sha1(&hasher);
+    hash_add(&hasher, "ab", 2);
+    hash_add(&hasher, "c", 1);
+    hash_final(&hasher, &digest);
+    assert_hex(&digest, "a9993e364706816aba3e25717850c26c9cd0d89d000000000000000000000000");
+    assert_null(hasher.state);
+}
+
 static void hex_goes_both_ways(void **state)
 {
     struct digest digest;
@@ -311,6 +326,7 @@ int main(void)
         cmocka_unit_test(bytes_give_the_published_digests),
         cmocka_unit_test(keyed_gives_the_published_digests),
         cmocka_unit_test(pieces_give_the_digest_of_the_whole),
+        cmocka_unit_test(sha1_fills_the_digest_up_with_zeros),
         cmocka_unit_test(hex_goes_both_ways),
         cmocka_unit_test(digests_compare_whole),
         cmocka_unit_test(file_is_hashed_by_content),
