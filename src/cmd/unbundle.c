@@ -165,9 +165,27 @@ static int found_project(struct unbundling *u, struct err *e)
     return rc;
 }
 
+static bool is_git_bundle(const char *file)
+{
+    static const char magic[] = "# v";
+    char line[16] = "";
+    FILE *f = fopen(file, "rb");
+    size_t n = f ? fread(line, 1, sizeof(line) - 1, f) : 0;
+    if (f)
+        fclose(f);
+    return n == sizeof(line) - 1 && !strncmp(line, magic, strlen(magic)) &&
+           !strncmp(line + strlen(magic) + 1, " git bundle", 11);
+}
+
 static int open_file(struct unbundling *u, const char *file, struct err *e)
 {
-    return tar_open(&u->tar, file, e);
+    if (!is_git_bundle(file))
+        return tar_open(&u->tar, file, e);
+    err_set(e, ERR_bundle_damaged, "%s is a bundle of git's: it holds traces and no objects", file);
+    return err_hint(e,
+                    "git fetch %s 'refs/heads/spak/*:refs/heads/spak/*' "
+                    "'refs/notes/spak/*:refs/notes/spak/*'",
+                    file);
 }
 
 static int unbundle(struct unbundling *u, const char *file, struct err *e)

@@ -258,6 +258,15 @@ test_hostile_content() {
     refused 'tar'
 }
 
+test_what_git_made_is_for_git() {
+    sources
+    without_device build
+    git bundle create -q theirs.bundle refs/heads/spak/x
+    without_device unbundle theirs.bundle
+    assert_exit 2
+    assert_contains err 'X108' "a bundle of git's" 'git fetch'
+}
+
 test_a_branch_that_is_no_trace() {
     hostile
     commit_sources
