@@ -238,6 +238,71 @@ static bool shows_address(const char *f)
     return false;
 }
 
+/* A text in the making that gives up when it gets long. */
+struct short_text {
+    char at[256];
+    size_t len;
+};
+
+static bool add_bytes(struct short_text *t, const char *bytes, size_t len)
+{
+    if (len > sizeof(t->at) - t->len)
+        return false;
+    memcpy(t->at + t->len, bytes, len);
+    t->len += len;
+    return true;
+}
+
+static bool add_integer(struct short_text *t, lua_Integer number)
+{
+    char digits[24], *p = digits + sizeof(digits);
+    lua_Unsigned left = number < 0 ? 0 - (lua_Unsigned)number : (lua_Unsigned)number;
+
+    do
+        *--p = (char)('0' + left % 10);
+    while (left /= 10);
+    if (number < 0)
+        *--p = '-';
+    return add_bytes(t, p, (size_t)(digits + sizeof(digits) - p));
+}
+
+static bool add_argument(lua_State *L, struct short_text *t, char kind, int arg)
+{
+    size_t len;
+
+    if (kind == 'd' && lua_isinteger(L, arg))
+        return add_integer(t, lua_tointeger(L, arg));
+    if (kind != 's' || lua_type(L, arg) != LUA_TSTRING)
+        return false;
+    const char *text = lua_tolstring(L, arg, &len);
+    return add_bytes(t, text, len);
+}
+
+/* Most of what a spakfile formats is a path of texts and numbers. False, with nothing done, when it
+ * is something else, an error too: that is for Lua to say. */
+static bool format_path(lua_State *L)
+{
+    struct short_text t = {.len = 0};
+    size_t len;
+    int arg = 1;
+
+    if (lua_type(L, 1) != LUA_TSTRING)
+        return false;
+    const char *f = lua_tolstring(L, 1, &len), *end = f + len;
+    while (f < end) {
+        const char *percent = memchr(f, '%', (size_t)(end - f));
+        if (!add_bytes(&t, f, (size_t)((percent ? percent : end) - f)))
+            return false;
+        if (!percent)
+            break;
+        f = percent + 2; /* a text of Lua's has a NUL behind it */
+        if (!add_argument(L, &t, percent[1], ++arg))
+            return false;
+    }
+    lua_pushlstring(L, t.at, t.len);
+    return true;
+}
+
 /* string.format (the first upvalue, a function of C that has none itself) of what plain (the
  * second) makes of tables and functions. A spakfile of many nodes calls hardly anything as often.
  */
@@ -245,6 +310,8 @@ static int format_plain(lua_State *L)
 {
     int n = lua_gettop(L);
 
+    if (format_path(L))
+        return 1;
     if (lua_type(L, 1) == LUA_TSTRING && shows_address(lua_tostring(L, 1)))
         return luaL_error(L, "%%p is an address, which differs from run to run");
     for (int i = 2; i <= n; i++) {

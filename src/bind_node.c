@@ -70,6 +70,11 @@ static const struct field fields[] = {
     {"driver", FORM_DRIVER, 0, 0, true},
 };
 
+struct seen_list {
+    const void *table;
+    size_t at, from, len; /* which list of node_decl its texts went to, and where in that */
+};
+
 /* One declaration on its way from Lua; its lists borrow the script's scratch. */
 struct reading {
     lua_State *L;
@@ -77,7 +82,8 @@ struct reading {
     struct node_decl d;
     bool public;
     bool has_run, has_write, shell;
-    const char *bad; /* the field that does not fit */
+    const char *bad;       /* the field that does not fit */
+    struct seen_list last; /* of nothing but texts: a command mostly holds its inputs once more */
 };
 
 static const size_t list_at[] = {AT(argv),    AT(env),    AT(params),     AT(facts),
@@ -237,30 +243,43 @@ static bool read_item(struct reading *r, int index, enum form form, size_t at, i
     return lua_type(r->L, index) != LUA_TBOOLEAN && read_text(r, scalar(r, index), form, at);
 }
 
+/* What the list gave the last time; outputs have flags beside them. */
+static bool read_again(struct reading *r, const void *table, enum form form, size_t at)
+{
+    if (table != r->last.table || form == FORM_OUTPUTS || at == r->last.at)
+        return false;
+    for (size_t i = 0; i < r->last.len; i++)
+        strs_push(list_of(r, at), list_of(r, r->last.at)->at[r->last.from + i]);
+    return true;
+}
+
 /* Lists may hold lists, as { "a", glob "b*" } does. */
 static bool read_list(struct reading *r, int index, enum form form, size_t at, int depth)
 {
-    size_t n = lua_rawlen(r->L, index), count = 0;
+    const void *table = lua_topointer(r->L, index);
+    size_t n = lua_rawlen(r->L, index), count = 0, texts = 0, from = list_of(r, at)->len;
 
     if (depth > 8)
         return false;
+    if (read_again(r, table, form, at))
+        return true;
     luaL_checkstack(r->L, 6, "lists nested too deeply");
     for (size_t i = 1; i <= n; i++) {
-        bool fits = lua_rawgeti(r->L, index, (lua_Integer)i) == LUA_TSTRING
-                        ? read_text(r, plain_text(r->L, -1), form, at)
-                        : read_item(r, lua_gettop(r->L), form, at, depth);
+        bool text = lua_rawgeti(r->L, index, (lua_Integer)i) == LUA_TSTRING;
+        bool fits = text ? read_text(r, plain_text(r->L, -1), form, at)
+                         : read_item(r, lua_gettop(r->L), form, at, depth);
+        texts += text;
         lua_pop(r->L, 1);
         if (!fits)
             return false;
     }
     for (lua_pushnil(r->L); lua_next(r->L, index); lua_pop(r->L, 1))
         count++;
-    return count == n;
-}
-
-static bool read_value(struct reading *r, int index, enum form form, size_t at)
-{
-    return read_item(r, index, form, at, 0);
+    if (count != n)
+        return false;
+    if (texts == n && form == FORM_PATHS)
+        r->last = (struct seen_list){table, at, from, n};
+    return true;
 }
 
 static int by_name(const void *a, const void *b)
@@ -370,7 +389,7 @@ static bool read_field(struct reading *r, const struct field *f, int index)
         return read_flag(r, index, f->flag, false);
     case FORM_RUN:
         r->has_run = true;
-        return read_value(r, index, FORM_RUN, AT(argv));
+        return read_item(r, index, FORM_RUN, AT(argv), 0);
     case FORM_SECONDS:
         return read_seconds(r, index);
     case FORM_PHASE:
@@ -385,7 +404,7 @@ static bool read_field(struct reading *r, const struct field *f, int index)
     case FORM_NODES:
     case FORM_OUTPUTS:
     case FORM_TOOLS:
-        return read_value(r, index, f->form, f->at);
+        return read_item(r, index, f->form, f->at, 0);
     }
     return false;
 }

@@ -311,6 +311,13 @@ static void the_environment_is_closed(void **state)
         "string.format('%p', {})",
         "string.format('%%%d %-12p', 1, {})",
         "string.format({}, 1)",
+        "string.format('%d')",
+        "string.format('out/%s')",
+        "string.format('%d%d', 1)",
+        "string.format('100%')",
+        "string.format('%d', 1.5)",
+        "string.format('%d', 'a')",
+        "string.format('%y', 1)",
         "string.format('%d', {})",
         "_ENV.node = 1",
         "setmetatable(_ENV, {})",
@@ -321,6 +328,57 @@ static void the_environment_is_closed(void **state)
     for (size_t i = 0; i < ARRAY_LEN(broken); i++)
         if (evaluates(w, broken[i]))
             fail_msg("open: %s", broken[i]);
+}
+
+/* One table may be the value of several fields, also of some that read it otherwise. */
+static void a_list_that_comes_again_is_the_same_list(void **state)
+{
+    struct world *w = *state;
+
+    evaluate(w, "local l, flat = { 'a', 'b' }, { 'c' }\n"
+                "node { 'out/x', inputs = { l, flat, l }, order_only = l, reads = flat,\n"
+                "  run = { 'true', l, { flat, l } } }\n"
+                "node { 'out/y', inputs = l, run = { 'true', flat, l } }");
+    const struct node *n = &w->graph->nodes[graph_find_node(w->graph, "out/x")];
+    static const char *const argv[] = {"a", "b", "c", "a", "b"};
+    assert_int_equal(n->inputs.len, 3);
+    assert_int_equal(n->order_only.len, 2);
+    assert_int_equal(n->reads.len, 1);
+    assert_int_equal(n->argv.len, 1 + ARRAY_LEN(argv));
+    for (uint32_t i = 0; i < ARRAY_LEN(argv); i++)
+        assert_string_equal(slice_text(w->graph, n->argv, i + 1), argv[i]);
+    n = &w->graph->nodes[graph_find_node(w->graph, "out/y")];
+    assert_int_equal(n->argv.len, 4);
+    assert_string_equal(slice_text(w->graph, n->argv, 1), "c");
+    assert_false(
+        evaluates(w, "local l = { 'a', x = 1 }\nnode { 'o', inputs = l, run = { 'true', l } }"));
+    assert_false(
+        evaluates(w, "local l = { 'a', '' }\nnode { 'o', run = { 'true', l }, inputs = l }"));
+    assert_false(evaluates(w, "local l = { 'a' }\nnode { l, inputs = l, run = { 'true', l } }"));
+}
+
+/* Short formats of texts and integers do not go through Lua's own; they say the same, and what does
+ * not fit says it as ever. */
+static void formats_say_what_luas_own_say(void **state)
+{
+    struct world *w = *state;
+    static const char text[] =
+        "local function same(f, expected, ...)\n"
+        "  local got = f:format(...)\n"
+        "  if got ~= expected then error(f .. ' gave ' .. got) end\n"
+        "end\n"
+        "local long = ('x'):rep(300)\n"
+        "same('', '') same('plain', 'plain') same('out/d%d/s%d.o', 'out/d12/s1234.o', 12, 1234)\n"
+        "same('%d %d', '-9223372036854775808 9223372036854775807', math.mininteger, "
+        "math.maxinteger)\n"
+        "same('%d%s', '0-7', 0, -7) same('%d', '3', 3.0) same('%d', '42', '42')\n"
+        "same('%s|%s', 'a\\0b|', 'a\\0b', '') same('100%%', '100%') same('%5d|%-3s', '    7|ab ', "
+        "7, 'ab')\n"
+        "same('%s', long, long) same(long .. '%d', long .. '1', 1) same('%s', '1.5', 1.5)\n"
+        "same('%s%s', 'nilfalse', nil, false) same('%s', '7', 7, 'not asked for')\n"
+        "same('%x %q', 'ff \"a\"', 255, 'a') same('%s', 'out/y', node { 'out/y', write = '' })\n";
+
+    evaluate(w, text);
 }
 
 /* Nothing that a spakfile can see differs from one evaluation to the next. */
@@ -482,6 +540,9 @@ int main(void)
         TEST(unknown_names_are_told_with_the_nearest),
         TEST(the_environment_is_closed),
         TEST(evaluation_is_the_same_every_time),
+        TEST(a_list_that_comes_again_is_the_same_list),
+        TEST(formats_say_what_luas_own_say),
+        TEST(formats_say_what_luas_own_say),
         TEST(what_runs_away_is_stopped),
         TEST(lua_errors_have_places),
         TEST(graph_errors_have_places),
