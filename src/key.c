@@ -1,5 +1,6 @@
 #include "key.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct walk {
@@ -92,17 +93,32 @@ static void walk_flags(struct walk *w)
             emit(w, "flag", flags[i].name);
 }
 
-/* Sorted by path and without doubles, so that the order of a declaration does not matter. */
-static void sorted_paths(const struct graph *g, struct slice artifacts, struct strs *out)
+/* An artifact under way to its line. */
+struct named {
+    const char *path;
+    uint32_t artifact;
+};
+
+static int by_path(const void *a, const void *b)
 {
+    return strcmp(((const struct named *)a)->path, ((const struct named *)b)->path);
+}
+
+/* Sorted by path and without doubles, so that the order of a declaration does not matter; the
+ * caller frees it. */
+static struct named *sorted(const struct graph *g, struct slice artifacts, size_t *count)
+{
+    struct named *all = xmalloc((artifacts.len + 1) * sizeof *all);
+    for (uint32_t i = 0; i < artifacts.len; i++) {
+        uint32_t id = slice_id(g, artifacts, i);
+        all[i] = (struct named){artifact_path(g, id), id};
+    }
+    qsort(all, artifacts.len, sizeof *all, by_path);
+    *count = 0;
     for (uint32_t i = 0; i < artifacts.len; i++)
-        strs_push(out, artifact_path(g, slice_id(g, artifacts, i)));
-    strs_sort(out);
-    size_t kept = 0;
-    for (size_t i = 0; i < out->len; i++)
-        if (kept == 0 || strcmp(out->at[kept - 1], out->at[i]) != 0)
-            out->at[kept++] = out->at[i];
-    out->len = kept;
+        if (*count == 0 || all[*count - 1].artifact != all[i].artifact)
+            all[(*count)++] = all[i];
+    return all;
 }
 
 static void emit_input(struct walk *w, const char *path, const struct digest *d)
@@ -114,31 +130,29 @@ static void emit_input(struct walk *w, const char *path, const struct digest *d)
 
 static int walk_inputs(struct walk *w, struct err *e)
 {
-    struct strs paths = {0};
-    sorted_paths(w->g, w->node->inputs, &paths);
+    size_t count;
+    struct named *inputs = sorted(w->g, w->node->inputs, &count);
     int rc = 0;
-    for (size_t i = 0; i < paths.len && rc == 0; i++) {
+    for (size_t i = 0; i < count && rc == 0; i++) {
         struct digest d;
-        uint32_t artifact = graph_find_artifact(w->g, paths.at[i]);
-        rc = w->lookups->digest(w->lookups->ctx, artifact, &d, e);
+        rc = w->lookups->digest(w->lookups->ctx, inputs[i].artifact, &d, e);
         if (rc == 0)
-            emit_input(w, paths.at[i], &d);
+            emit_input(w, inputs[i].path, &d);
     }
-    strs_release(&paths);
+    free(inputs);
     return rc;
 }
 
 /* The order of outputs does not matter to what is in them; whether one is a folder does. */
 static void walk_outputs(struct walk *w)
 {
-    struct strs paths = {0};
-    sorted_paths(w->g, w->node->outputs, &paths);
-    for (size_t i = 0; i < paths.len; i++) {
-        uint32_t artifact = graph_find_artifact(w->g, paths.at[i]);
-        bool folder = w->g->artifacts[artifact].flags & ARTIFACT_DIRECTORY;
-        emit(w, folder ? "out/" : "out", paths.at[i]);
+    size_t count;
+    struct named *outputs = sorted(w->g, w->node->outputs, &count);
+    for (size_t i = 0; i < count; i++) {
+        bool folder = w->g->artifacts[outputs[i].artifact].flags & ARTIFACT_DIRECTORY;
+        emit(w, folder ? "out/" : "out", outputs[i].path);
     }
-    strs_release(&paths);
+    free(outputs);
 }
 
 static void walk_reads(struct walk *w)
