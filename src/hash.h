@@ -65,6 +65,9 @@ struct hash_look {
 };
 int hash_cache_look(struct hash_cache *cache, const char *path, struct hash_look *out,
                     struct err *e);
+/* The same; a file of at most so many bytes that had to be read is appended to `content`. */
+int hash_cache_read(struct hash_cache *cache, const char *path, size_t most_bytes,
+                    struct buf *content, struct hash_look *out, struct err *e);
 /* The same for a file whose digest is known: false, and nothing is read, when it is not. */
 bool hash_cache_find(struct hash_cache *cache, const char *path, struct hash_look *out);
 /* Reads those that are not known, many at once on so many threads; who looks afterwards finds them.

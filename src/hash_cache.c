@@ -243,18 +243,33 @@ static bool looks_the_same(const struct os_stat *a, const struct os_stat *b)
            a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
 }
 
+/* `content`, which may be NULL, gets what was read. */
+static int digest_file(const char *path, struct buf *content, struct digest *out, struct err *e)
+{
+    if (!content)
+        return hash_file(path, out, e);
+    if (os_read(path, content, e) < 0)
+        return -1;
+    hash_bytes(buf_text(content), content->len, out);
+    return 0;
+}
+
 /* Reads the file. Its digest is kept only if the same stat, before and after, was old when reading
  * began. */
-static int digest_content(struct hash_cache *c, const char *path, struct hash_look *look,
-                          struct err *e)
+static int digest_content(struct hash_cache *c, const char *path, struct buf *content,
+                          struct hash_look *look, struct err *e)
 {
-    int64_t now_ns = os_stamp_ns();
+    bool racy = is_racy(&look->stat, os_stamp_ns());
     struct os_stat after;
 
     atomic_fetch_add(&c->misses, 1);
-    if (hash_file(path, &look->digest, e) < 0 || os_stat(path, &after, e) < 0)
+    if (digest_file(path, content, &look->digest, e) < 0)
         return -1;
-    look->sure = !is_racy(&look->stat, now_ns) && looks_the_same(&look->stat, &after);
+    if (racy)
+        return 0;
+    if (os_stat(path, &after, e) < 0)
+        return -1;
+    look->sure = looks_the_same(&look->stat, &after);
     if (look->sure)
         add_fresh(c, path, &look->stat, &look->digest);
     return 0;
@@ -274,6 +289,12 @@ static int digest_folder(struct hash_cache *c, const char *path, struct digest *
 int hash_cache_look(struct hash_cache *cache, const char *path, struct hash_look *out,
                     struct err *e)
 {
+    return hash_cache_read(cache, path, 0, NULL, out, e);
+}
+
+int hash_cache_read(struct hash_cache *cache, const char *path, size_t most_bytes,
+                    struct buf *content, struct hash_look *out, struct err *e)
+{
     *out = (struct hash_look){0};
     if (os_stat(path, &out->stat, e) < 0)
         return -1;
@@ -282,7 +303,9 @@ int hash_cache_look(struct hash_cache *cache, const char *path, struct hash_look
     if (out->stat.kind != OS_FILE)
         return err_set(e, ERR_odd_file, "%s is neither a file nor a folder", path);
     out->sure = find(cache, path, &out->stat, &out->digest);
-    return out->sure ? 0 : digest_content(cache, path, out, e);
+    if (out->sure)
+        return 0;
+    return digest_content(cache, path, out->stat.size_bytes <= most_bytes ? content : NULL, out, e);
 }
 
 bool hash_cache_find(struct hash_cache *cache, const char *path, struct hash_look *out)

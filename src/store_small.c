@@ -52,20 +52,17 @@ int store_put_file_soon(struct store *s, const char *path, struct hash_cache *ca
     struct hash_look look;
     struct digest digest;
     struct buf content = {0};
-    bool small;
-    int rc = 0;
-
-    if (hash_cache_look(cache, path, &look, e) < 0)
-        return -1;
-    small = look.stat.kind == OS_FILE && look.stat.size_bytes <= SMALL_BYTES;
+    int rc = hash_cache_read(cache, path, SMALL_BYTES, &content, &look, e);
+    bool small = rc == 0 && look.stat.kind == OS_FILE && look.stat.size_bytes <= SMALL_BYTES;
     if (small && !store_has(s, &look.digest)) {
-        rc = os_read(path, &content, e);
+        if (content.len == 0)
+            rc = os_read(path, &content, e);
         hash_bytes(buf_text(&content), content.len, &digest);
         small = content.len == look.stat.size_bytes && digest_equal(&digest, &look.digest);
         if (rc == 0 && small)
             rc = put_small(s, &digest, buf_text(&content), content.len, e);
-        buf_release(&content);
     }
+    buf_release(&content);
     *out = look.digest;
     *size_bytes = look.stat.size_bytes;
     return rc < 0 || small ? rc : store_put_file(s, path, cache, out, size_bytes, e);
