@@ -404,11 +404,13 @@ static int make_folder(const char *path)
 
 int os_mkdirs(const char *path, struct err *e)
 {
+    struct stat there;
     char *part;
     int rc = 0;
 
     /* Most often it is there already, or its parent is. */
-    if (*path == '\0' || make_folder(path) == 0)
+    if (*path == '\0' || (stat(path, &there) == 0 && S_ISDIR(there.st_mode)) ||
+        make_folder(path) == 0)
         return 0;
     if (errno != ENOENT)
         return fail(e, "make the folder", path);
