@@ -36,6 +36,9 @@ int key_explain(const struct graph *g, uint32_t node, const struct key_lookups *
 void key_full(const struct digest *base, const struct dep_record *deps, size_t count,
               struct digest *out);
 
+/* Appends an explanation with the digests of inputs cut short, which are most of it and are only
+ * compared: what a store keeps of each node. One that is short stays as it is. */
+void key_abridge(const char *text, struct buf *out);
 /* Says in one line what turned explanation `before` into `after`: "input src/a.c changed",
  * "argument -O3 added". NULL when they are the same. */
 const char *key_difference(struct arena *arena, const char *before, const char *after);

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Digits of a digest that tell it from another one of the same path. */
+#define ABRIDGED_LEN 16
+
 /* One line of an explanation: "param O 3" is key "param", name "O", rest "3". */
 struct fact_line {
     struct str key;
@@ -187,6 +190,25 @@ static size_t count_changes(const struct fact_lines *a, const struct fact_lines 
         if (!a->at[i].matched && !same_name(b, &a->at[i]) && !is_nameless(&a->at[i]))
             count++;
     return count;
+}
+
+static bool ends_in_digest(struct str line)
+{
+    const char *tail = line.ptr + line.len - DIGEST_HEX_LEN;
+    if (line.len <= DIGEST_HEX_LEN || tail[-1] != ' ')
+        return false;
+    return strspn(tail, "0123456789abcdef") == DIGEST_HEX_LEN;
+}
+
+void key_abridge(const char *text, struct buf *out)
+{
+    struct str rest = str_of(text), line;
+    while (str_split(&rest, '\n', &line)) {
+        if (text_starts_with(line.ptr, "in ") && ends_in_digest(line))
+            line.len -= DIGEST_HEX_LEN - ABRIDGED_LEN;
+        buf_add(out, line.ptr, line.len);
+        buf_addch(out, '\n');
+    }
 }
 
 const char *key_difference(struct arena *arena, const char *before, const char *after)

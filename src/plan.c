@@ -14,6 +14,7 @@ struct walk {
     size_t next;
     struct ids waits; /* (asked node, driver) by turns */
     struct ids *added;
+    bool from_nothing; /* the store has no record at all */
 };
 
 const char *status_text(enum node_status status)
@@ -169,12 +170,23 @@ static bool is_still(const struct plan *plan, uint32_t node)
     return true;
 }
 
+/* Where nothing was ever recorded there is nothing to find: a command runs, and its key can wait
+ * until it does, which is when others run beside its making. Whom the gate or a device may turn
+ * away is looked at now. */
+static bool runs_surely(const struct walk *w, uint32_t node)
+{
+    const struct node *n = &w->plan->graph->nodes[node];
+    return w->from_nothing && n->action == NODE_COMMAND && !w->plan->options.force &&
+           !(n->flags & (NODE_ALWAYS | NODE_DEVICE | NODE_MEASURES | NODE_OUTER | NODE_INNER));
+}
+
 static int visit(struct walk *w, uint32_t node, struct err *e)
 {
     struct plan *plan = w->plan;
     uint32_t cause = find_unsettled(plan, node);
     bool waits = false;
-    if (cause != GRAPH_NONE) {
+    if (cause != GRAPH_NONE || runs_surely(w, node)) {
+        plan->entries[node].sure = runs_surely(w, node);
         if (plan_forecast(plan, node, cause, e) < 0)
             return -1;
         end_node(w, node);
@@ -206,7 +218,8 @@ int plan_want(struct plan *plan, const uint32_t *roots, size_t count, struct ids
                      .fresh = xcalloc(nodes, sizeof *w.fresh),
                      .replayed = xcalloc(nodes, sizeof *w.replayed),
                      .added = added};
-    int rc = 0;
+    int rc = store_has_records(plan->options.store, &w.from_nothing, e);
+    w.from_nothing = !w.from_nothing;
     add_wanted(&w, roots, count);
     plan_files_warm(plan, w.fresh);
     while (rc == 0 && w.next < w.queue.len)

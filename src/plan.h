@@ -58,10 +58,10 @@ const char *plan_verdict_text(enum plan_verdict verdict);
 struct plan_entry {
     enum plan_verdict verdict;
     bool final;         /* made with everything known */
+    bool sure;          /* PLAN_RUN whatever its key is, which plan_key makes when it starts */
     const char *why;    /* NULL when clean */
     uint32_t cause;     /* the node whose running makes this one run or doubtful, or GRAPH_NONE */
     struct digest base; /* the base key, where `final` */
-    const char *explanation;            /* the text behind `base`, where `final` and not clean */
     const struct action_record *record; /* the record in force, NULL if never built */
     const char *token;
     struct err *refusal;
@@ -118,6 +118,12 @@ int plan_want(struct plan *plan, const uint32_t *roots, size_t count, struct ids
               struct err *e);
 /* Decides for one node; everything it depends on is done. */
 int plan_decide(struct plan *plan, uint32_t node, struct err *e);
+/* Makes the base key of a node that is `sure`, and appends the text behind it as plan_explain does.
+ */
+int plan_key(struct plan *plan, uint32_t node, struct buf *out, struct err *e);
+/* Appends the text behind the base key of a final decision, abridged. It is told again when it is
+ * wanted: all of a large graph at once would be most of what a build holds. */
+int plan_explain(struct plan *plan, uint32_t node, struct buf *out, struct err *e);
 /* Looks up the record of a node that is clean because it is still. */
 int plan_recall(struct plan *plan, uint32_t node, struct err *e);
 /* The outputs of a node are on disk as its record says. */

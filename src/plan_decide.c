@@ -168,12 +168,30 @@ static int describe(struct decision *d, struct err *e)
     return 0;
 }
 
+int plan_key(struct plan *plan, uint32_t node, struct buf *out, struct err *e)
+{
+    struct decision d = {.plan = plan, .node = node, .entry = &plan->entries[node]};
+    int rc = describe(&d, e);
+    if (rc == 0)
+        key_abridge(buf_text(&d.text), out);
+    d.entry->final = true;
+    buf_release(&d.text);
+    return rc;
+}
+
+/* A file that was changed meanwhile does not change what the key was made of. */
+int plan_explain(struct plan *plan, uint32_t node, struct buf *out, struct err *e)
+{
+    struct digest base = plan->entries[node].base;
+    int rc = plan_key(plan, node, out, e);
+    plan->entries[node].base = base;
+    return rc;
+}
+
 static void set(struct decision *d, enum plan_verdict verdict, const char *why)
 {
     d->entry->verdict = verdict;
     d->entry->why = why;
-    if (verdict != PLAN_CLEAN)
-        d->entry->explanation = arena_strdup(d->plan->arena, buf_text(&d->text));
 }
 
 /* A discovered file that this build makes counts as it will be, not as it lies there now. */
@@ -269,13 +287,25 @@ static int decide_known(struct decision *d, const char **why, bool *decided, str
     return 0;
 }
 
+/* What has changed since the record, NULL when nothing has. */
+static const char *difference(struct decision *d)
+{
+    struct buf before = {0}, now = {0};
+    key_abridge(d->state.explanation, &before);
+    key_abridge(buf_text(&d->text), &now);
+    const char *why = key_difference(d->plan->arena, buf_text(&before), buf_text(&now));
+    buf_release(&before);
+    buf_release(&now);
+    return why;
+}
+
 static const char *reason(struct decision *d)
 {
     const char *why = NULL;
     if (!d->known)
         return "never built";
     if (d->state.explanation)
-        why = key_difference(d->plan->arena, d->state.explanation, buf_text(&d->text));
+        why = difference(d);
     if (!why && d->state.failed)
         return "failed the last time";
     return why ? why : "its record is of another build";
@@ -304,8 +334,7 @@ static int decide_driver(struct decision *d, struct err *e)
         set(d, PLAN_CLEAN, NULL);
         return 0;
     }
-    bool same =
-        !d->known || !d->state.explanation || !strcmp(d->state.explanation, buf_text(&d->text));
+    bool same = !d->known || !d->state.explanation || !difference(d);
     set(d, PLAN_RUN, same ? "what it asked for has to be asked again" : reason(d));
     return 0;
 }
@@ -387,34 +416,40 @@ int plan_decide_final(struct plan *plan, uint32_t node, struct err *e)
     return rc;
 }
 
+static const char *may_change(const struct plan *plan, uint32_t cause)
+{
+    return arena_printf(plan->arena, "%s may change", node_name(plan->graph, cause));
+}
+
 int plan_forecast(struct plan *plan, uint32_t node, uint32_t cause, struct err *e)
 {
     const struct node *n = &plan->graph->nodes[node];
     struct plan_entry *entry = &plan->entries[node];
     struct arena scratch = {0};
     struct node_state state = {0};
-    bool known = false;
+    bool known = false, sure = entry->sure;
     reset_entry(entry);
+    entry->sure = sure;
     entry->final = false;
     entry->cause = cause;
     entry->verdict = PLAN_MAYBE;
-    entry->why = arena_printf(plan->arena, "%s may change", node_name(plan->graph, cause));
-    if (n->action == NODE_GROUP)
+    if (n->action == NODE_GROUP) {
+        entry->why = may_change(plan, cause);
         return 0;
+    }
     int rc = plan_check_sources(plan, node, e);
-    if (rc == 0)
+    if (rc == 0 && !sure)
         rc = store_recall_node(plan->options.store, node_name(plan->graph, node), &scratch, &state,
                                &known, e);
     if (rc == 0 && !known) {
         entry->verdict = PLAN_RUN;
         entry->why = "never built";
     }
-    if (known)
+    if (known) {
         entry->last_wall_ns = state.record.wall_ns;
-    if (rc == 0 && known && state.failed)
-        entry->why = "failed the last time";
-    if (rc == 0 && known)
+        entry->why = state.failed ? "failed the last time" : may_change(plan, cause);
         entry->record = keep_record(plan->arena, &state.record);
+    }
     arena_release(&scratch);
     return rc;
 }

@@ -11,7 +11,8 @@ void plan_edges_free(struct plan *plan);
 
 /* plan_decide.c: a decision with everything known. */
 int plan_decide_final(struct plan *plan, uint32_t node, struct err *e);
-/* A forecast while the dependency `cause` has still to run. */
+/* A forecast while the dependency `cause` has still to run, or of a node that is `sure`, where
+ * there may be no cause. */
 int plan_forecast(struct plan *plan, uint32_t node, uint32_t cause, struct err *e);
 /* Looks up the node's source inputs; one that is missing is an error with its place. */
 int plan_check_sources(struct plan *plan, uint32_t node, struct err *e);

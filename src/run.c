@@ -204,7 +204,8 @@ static void refuse_one(struct run *r, uint32_t node)
 
 static int decide_again(struct run *r, uint32_t node, struct err *error)
 {
-    if (r->plan->entries[node].final && !r->dirty[node])
+    const struct plan_entry *entry = &r->plan->entries[node];
+    if (entry->sure || (entry->final && !r->dirty[node]))
         return 0;
     int rc = plan_decide(r->plan, node, error);
     r->result->outcomes[node].why = r->plan->entries[node].why;
@@ -254,13 +255,24 @@ static void settle(struct run *r, uint32_t node)
     }
 }
 
-static int record_one(struct run *r, const struct ended *end, struct err *e)
+/* A record without the text behind its key says less when asked why, and nothing wrong. */
+static int put_node(struct run *r, struct ended *end, struct err *e)
+{
+    struct node_state state = *end->state;
+    struct err ignored = {0};
+    if (end->explanation.len == 0 &&
+        plan_explain(r->plan, end->node, &end->explanation, &ignored) < 0)
+        err_release(&ignored);
+    state.explanation = buf_text(&end->explanation);
+    return store_put_node(r->options->store, node_name(run_graph(r), end->node), &state, e);
+}
+
+static int record_one(struct run *r, struct ended *end, struct err *e)
 {
     struct store *store = r->options->store;
-    const char *name = node_name(run_graph(r), end->node);
     if (end->reusable && store_put_action(store, &end->state->base, &end->state->record, e) < 0)
         return -1;
-    if (store_put_node(store, name, end->state, e) < 0)
+    if (put_node(r, end, e) < 0)
         return -1;
     for (const struct driver *d = r->drivers; d; d = d->next)
         if (d->node == end->node && plan_put_driver(r->plan, d->node, &d->asked, e) < 0)
@@ -302,7 +314,7 @@ static int note_one(struct run *r, const struct ended *end, struct err *e)
     return gate_note(r->options->gate, run_graph(r), end->node, &how, e);
 }
 
-static int write_down(struct run *r, const struct ended *end, struct err *e)
+static int write_down(struct run *r, struct ended *end, struct err *e)
 {
     if (end->state && record_one(r, end, e) < 0)
         return -1;
@@ -319,7 +331,7 @@ static int record_ended(struct run *r, struct err *e)
         return 0;
     if (store_begin(r->options->store, e) < 0)
         return -1;
-    for (const struct ended *end = r->ended; end; end = end->next)
+    for (struct ended *end = r->ended; end; end = end->next)
         if (write_down(r, end, e) < 0) {
             store_abort(r->options->store);
             return -1;
@@ -379,6 +391,7 @@ static void tell(struct run *r, struct ended *end)
 static void free_ended(struct ended *end)
 {
     buf_release(&end->output);
+    buf_release(&end->explanation);
     err_release(&end->error);
     err_release(&end->warning);
     free(end);

@@ -75,6 +75,8 @@ static int prepare(struct run *r, struct job *job, struct err *e)
 {
     const struct graph *g = run_graph(r);
     const struct node *n = &g->nodes[job->node];
+    if (r->plan->entries[job->node].sure && plan_key(r->plan, job->node, &job->explanation, e) < 0)
+        return -1;
     if (clear_outputs(r, job->node, e) < 0 || run_scratch_take(r, job, e) < 0)
         return -1;
     job->how.argv = run_argv(r, job->node, job, e);
@@ -129,6 +131,7 @@ void run_job_free(struct run *r, struct job *job)
     sandbox_watch_end(job->watch, &job->arena);
     sandbox_free(job->sandbox);
     buf_release(&job->output);
+    buf_release(&job->explanation);
     arena_release(&job->arena);
     free(job);
 }

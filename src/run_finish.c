@@ -13,7 +13,6 @@ struct node_state *run_state(struct run *r, uint32_t node, bool failed)
     struct node_state *state = arena_alloc(r->arena, sizeof *state);
     state->base = entry->base;
     state->failed = failed;
-    state->explanation = entry->explanation ? entry->explanation : "";
     state->record.key = entry->base;
     state->record.sandbox = "none";
     state->record.machine =
@@ -233,7 +232,8 @@ void run_finish_job(struct run *r, struct job *job)
     if (put_log(r, job, &end->state->record, end->error.set ? &end->warning : &end->error) < 0)
         end->status = STATUS_FAILED;
     end->output = job->output;
-    job->output = (struct buf){0};
+    end->explanation = job->explanation;
+    job->output = job->explanation = (struct buf){0};
 }
 
 int run_write(struct run *r, uint32_t node, struct err *e)

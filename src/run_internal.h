@@ -27,7 +27,8 @@ struct job {
     bool timed_out;
     bool flooded;
     struct buf output;
-    struct arena arena; /* argv, env and the rest of `how` */
+    struct buf explanation; /* of a node whose key was made when it started, empty otherwise */
+    struct arena arena;     /* argv, env and the rest of `how` */
     struct os_spawn how;
     struct sandbox *sandbox;     /* NULL: runs outside */
     struct sandbox_watch *watch; /* of a node that plans, NULL: nobody watches */
@@ -45,6 +46,7 @@ struct ended {
     struct node_state *state; /* NULL: leaves no trace in the store */
     bool reusable;            /* also a record under its base key */
     struct buf output;
+    struct buf explanation; /* as the job's */
     struct err error;
     struct err warning;
     struct ended *next;

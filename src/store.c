@@ -592,6 +592,23 @@ int store_get_node(struct store *s, const char *name, struct arena *arena, struc
     return rc;
 }
 
+int store_has_records(struct store *s, bool *out, struct err *e)
+{
+    MDB_stat actions = {0};
+    MDB_stat nodes = {0};
+    MDB_txn *txn;
+    int rc;
+
+    if (begin_read(s, &txn, e) < 0)
+        return -1;
+    rc = mdb_stat(txn, s->tables[TABLE_ACTIONS], &actions);
+    if (rc == 0)
+        rc = mdb_stat(txn, s->tables[TABLE_NODES], &nodes);
+    store_table_done(s);
+    *out = s->op_count > 0 || actions.ms_entries > 0 || nodes.ms_entries > 0;
+    return rc ? fail(s, "read", rc, e) : 0;
+}
+
 static int forgive_damage(int rc, struct err *e)
 {
     if (rc == 0 || e->code != ERR_record_damaged)

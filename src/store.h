@@ -97,6 +97,8 @@ int store_put_node(struct store *s, const char *name, const struct node_state *s
                    struct err *e);
 int store_get_node(struct store *s, const char *name, struct arena *arena, struct node_state *out,
                    bool *found, struct err *e);
+/* Whether anything was ever recorded of a node or an action. */
+int store_has_records(struct store *s, bool *out, struct err *e);
 /* The same for who can build again: a damaged record is none, and the next put takes its place. */
 int store_recall_actions(struct store *s, const struct digest *base, struct arena *arena,
                          struct action_record **out, size_t *count, struct err *e);

@@ -156,6 +156,17 @@ static inline void assert_verdict(struct world *w, const char *name, enum plan_v
         assert_null(x->why);
 }
 
+/* The text behind the node's key. */
+static inline const char *explained(struct world *w, uint32_t id)
+{
+    struct err e = {0};
+    struct buf text = {0};
+    ok(plan_explain(w->plan, id, &text, &e), &e);
+    const char *kept = arena_strdup(&w->arena, buf_text(&text));
+    buf_release(&text);
+    return kept;
+}
+
 /* What a run does with a node: its output gets `content`, and the record is written; `dep` is a
  * discovered input. */
 static inline void made(struct world *w, const char *name, const char *content, const char *dep)
@@ -172,7 +183,7 @@ static inline void made(struct world *w, const char *name, const char *content, 
     ok(plan_decide(w->plan, id, &e), &e);
     put(name, content);
     state.base = w->plan->entries[id].base;
-    state.explanation = w->plan->entries[id].explanation;
+    state.explanation = explained(w, id);
     ok(store_put_file(w->store, name, NULL, &out->digest, &out->size_bytes, &e), &e);
     state.record.outputs = out;
     state.record.output_count = 1;

@@ -392,6 +392,28 @@ static void test_differences_in_words(void **state)
     arena_release(&arena);
 }
 
+static void test_abridged_it_tells_the_same(void **state)
+{
+    static const char before[] = "argv -c\nin a " H0 "\nin b.c " H0 "\nout " H0 "\ntext " H0 "\n";
+    static const char after[] = "argv -c\nin a " H0 "\nin b.c " H1 "\nout " H0 "\ntext " H0 "\n";
+    static const char cut[] = "argv -c\nin a 0000000000000000\nin b.c 0000000000000000\n"
+                              "out " H0 "\ntext " H0 "\n";
+    struct buf a = {0}, b = {0}, again = {0};
+    struct arena arena = {0};
+    (void)state;
+    key_abridge(before, &a);
+    key_abridge(after, &b);
+    key_abridge(a.ptr, &again);
+    assert_string_equal(a.ptr, cut);
+    assert_string_equal(again.ptr, cut);
+    assert_string_equal(key_difference(&arena, a.ptr, b.ptr), "input b.c changed");
+    assert_null(key_difference(&arena, a.ptr, again.ptr));
+    buf_release(&a);
+    buf_release(&b);
+    buf_release(&again);
+    arena_release(&arena);
+}
+
 static void test_difference_to_or_from_nothing(void **state)
 {
     struct arena arena = {0};
@@ -416,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_missing_input_is_an_error),
         cmocka_unit_test(test_full_key_covers_paths_and_digests),
         cmocka_unit_test(test_differences_in_words),
+        cmocka_unit_test(test_abridged_it_tells_the_same),
         cmocka_unit_test(test_difference_to_or_from_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,12 +13,43 @@ static void test_never_built(void **state)
     freeze(&w);
     plan(&w, "out/app");
     assert_verdict(&w, "out/a.o", PLAN_RUN, "never built");
-    assert_true(entry(&w, "out/a.o")->final);
+    assert_false(entry(&w, "out/a.o")->final);
     assert_verdict(&w, "out/app", PLAN_RUN, "never built");
     assert_false(entry(&w, "out/app")->final);
     assert_verdict(&w, "out/other", PLAN_UNWANTED, NULL);
     assert_int_equal(plan_count(w.plan, PLAN_RUN), 2);
     assert_int_equal(w.plan->order.at[0], node(&w, "out/a.o"));
+    close_world(&w);
+}
+
+/* Nothing was ever recorded: a key made when the command starts is the one a decision makes. */
+static void test_from_nothing_a_key_can_wait(void **state)
+{
+    struct world w;
+    struct err e = {0};
+    struct buf text = {0};
+    (void)state;
+    open_world(&w);
+    put("a.c", "int a;");
+    command(&w, "out/a.o", "a.c");
+    freeze(&w);
+    plan(&w, "out/a.o");
+    struct plan_entry *x = &w.plan->entries[node(&w, "out/a.o")];
+    assert_true(x->sure);
+    assert_true(digest_is_zero(&x->base));
+    ok(plan_key(w.plan, node(&w, "out/a.o"), &text, &e), &e);
+    assert_non_null(strstr(text.ptr, "in a.c "));
+    struct digest base = x->base;
+    ok(plan_decide(w.plan, node(&w, "out/a.o"), &e), &e);
+    assert_true(digest_equal(&base, &x->base));
+    assert_false(x->sure);
+    assert_verdict(&w, "out/a.o", PLAN_RUN, "never built");
+    made(&w, "out/a.o", "a", NULL);
+    put("a.c", "int b;");
+    plan(&w, "out/a.o");
+    assert_false(entry(&w, "out/a.o")->sure);
+    assert_verdict(&w, "out/a.o", PLAN_RUN, "input a.c changed");
+    buf_release(&text);
     close_world(&w);
 }
 
@@ -220,7 +251,7 @@ static void test_failed_runs_again(void **state)
     plan(&w, "out/a.o");
     w.options.force = false;
     failed.base = entry(&w, "out/a.o")->base;
-    failed.explanation = entry(&w, "out/a.o")->explanation;
+    failed.explanation = explained(&w, node(&w, "out/a.o"));
     failed.record.exit_code = 1;
     ok(store_put_node(w.store, "out/app", &failed, &e), &e);
     plan(&w, "out/app");
@@ -319,6 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_never_built),
+        cmocka_unit_test(test_from_nothing_a_key_can_wait),
         cmocka_unit_test(test_built_is_clean),
         cmocka_unit_test(test_touched_but_same_is_clean),
         cmocka_unit_test(test_changed_input_and_its_consequence),

@@ -132,7 +132,7 @@ static void driver_ran(struct world *w)
     made(w, "out/one", "1", NULL);
     ok(plan_put_driver(w->plan, tune, &asked, &e), &e);
     state.base = w->plan->entries[tune].base;
-    state.explanation = w->plan->entries[tune].explanation;
+    state.explanation = explained(w, tune);
     ok(store_put_node(w->store, "tune", &state, &e), &e);
     ids_release(&asked);
 }
