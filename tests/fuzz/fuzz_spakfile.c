@@ -1,5 +1,6 @@
 #include "fuzz.h"
 
+#include "graph_build.h"
 #include "os.h"
 #include "script.h"
 #include <stdio.h>
