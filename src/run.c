@@ -21,6 +21,8 @@ static int64_t time_left(const struct run *r, int64_t now_ns)
     if (left <= 0)
         return -1;
     for (const struct job *job = r->jobs; job; job = job->next) {
+        if (!job->begun)
+            continue;
         int64_t ran = now_ns - job->start_ns, last = r->plan->entries[job->node].last_wall_ns;
         left -= ran < last ? ran : last;
     }
@@ -33,7 +35,7 @@ void run_event(struct run *r, enum run_event_kind kind, uint32_t node, const str
     int64_t now = os_monotonic_ns();
     if (!r->options->event)
         return;
-    counts->running = r->running.len;
+    counts->running = r->running.len - r->unborn;
     counts->elapsed_ns = now - r->begin_ns;
     counts->left_ns = time_left(r, now);
     struct run_event event = {
@@ -47,7 +49,7 @@ void run_event(struct run *r, enum run_event_kind kind, uint32_t node, const str
         .error = ended && ended->error.set ? &ended->error : NULL,
         .warning = ended && ended->warning.set ? &ended->warning : NULL,
         .running = r->running.at,
-        .running_count = r->running.len,
+        .running_count = r->running.len - r->unborn,
     };
     r->options->event(r->options->event_ctx, &event);
 }
@@ -132,7 +134,7 @@ struct ended *run_end(struct run *r, uint32_t node, enum node_status status)
     return end;
 }
 
-static void fail_node(struct run *r, uint32_t node, struct err *error)
+void run_fail_node(struct run *r, uint32_t node, struct err *error)
 {
     struct ended *end =
         run_end(r, node, err_class(error) == ERR_PROTOCOL ? STATUS_REFUSED : STATUS_FAILED);
@@ -154,9 +156,7 @@ static int start_node(struct run *r, uint32_t node)
     struct err error = {0};
     run_queue_started(r, node);
     if (lease(r, node, &error) < 0 || run_start(r, node, &error) < 0)
-        fail_node(r, node, &error);
-    else
-        run_event(r, RUN_START, node, NULL);
+        run_fail_node(r, node, &error);
     return 0;
 }
 
@@ -171,7 +171,7 @@ static void run_one(struct run *r, uint32_t node)
     else
         rc = run_driver_step(r, node, &error);
     if (rc < 0)
-        fail_node(r, node, &error);
+        run_fail_node(r, node, &error);
 }
 
 /* A damaged object is no reason to fail: the node can be made again. */
@@ -180,7 +180,7 @@ static void restore_one(struct run *r, uint32_t node)
     struct err error = {0};
     bool kept;
     if (run_has_kept(r, node, &kept, &error) < 0) {
-        fail_node(r, node, &error);
+        run_fail_node(r, node, &error);
         return;
     }
     if (kept) {
@@ -233,7 +233,7 @@ static void settle(struct run *r, uint32_t node)
         return;
     }
     if (decide_again(r, node, &error) < 0) {
-        fail_node(r, node, &error);
+        run_fail_node(r, node, &error);
         return;
     }
     r->result->outcomes[node].token = r->plan->entries[node].token;
@@ -253,90 +253,6 @@ static void settle(struct run *r, uint32_t node)
     default:
         run_one(r, node);
     }
-}
-
-/* A record without the text behind its key says less when asked why, and nothing wrong. */
-static int put_node(struct run *r, struct ended *end, struct err *e)
-{
-    struct node_state state = *end->state;
-    struct err ignored = {0};
-    if (end->explanation.len == 0 &&
-        plan_explain(r->plan, end->node, &end->explanation, &ignored) < 0)
-        err_release(&ignored);
-    state.explanation = buf_text(&end->explanation);
-    return store_put_node(r->options->store, node_name(run_graph(r), end->node), &state, e);
-}
-
-static int record_one(struct run *r, struct ended *end, struct err *e)
-{
-    struct store *store = r->options->store;
-    if (end->reusable && store_put_action(store, &end->state->base, &end->state->record, e) < 0)
-        return -1;
-    if (put_node(r, end, e) < 0)
-        return -1;
-    for (const struct driver *d = r->drivers; d; d = d->next)
-        if (d->node == end->node && plan_put_driver(r->plan, d->node, &d->asked, e) < 0)
-            return -1;
-    return 0;
-}
-
-/* What the protocol writes down of an end; a measurement that was restored is none. */
-static bool is_noted(const struct run *r, const struct ended *end)
-{
-    if (!r->options->gate)
-        return false;
-    if (end->status == STATUS_RESTORED)
-        return !(run_node(r, end->node)->flags & NODE_MEASURES);
-    return end->status == STATUS_RAN || end->status == STATUS_FAILED ||
-           end->status == STATUS_REFUSED;
-}
-
-/* A planning node that broke a rule is no law that was refuted. */
-static enum gate_end end_of(const struct run *r, const struct ended *end)
-{
-    bool outer = run_node(r, end->node)->flags & NODE_OUTER;
-    bool judged = end->error.code == ERR_invariant_refused || end->error.code == ERR_study_refused;
-    if (end->status == STATUS_FAILED || (end->status == STATUS_REFUSED && outer && !judged))
-        return GATE_END_FAILED;
-    return end->status == STATUS_REFUSED ? GATE_END_REFUSED : GATE_END_OK;
-}
-
-static int note_one(struct run *r, const struct ended *end, struct err *e)
-{
-    struct gate_ended how = {
-        .end = end_of(r, end),
-        .exit_code = end->state ? end->state->record.exit_code : 0,
-        .code = err_info(end->error.code)->id,
-    };
-    if (end->state && gate_spend(r->options->gate, run_graph(r), end->node,
-                                 end->state->record.wall_ns, end->state->record.cpu_ns, e) < 0)
-        return -1;
-    return gate_note(r->options->gate, run_graph(r), end->node, &how, e);
-}
-
-static int write_down(struct run *r, struct ended *end, struct err *e)
-{
-    if (end->state && record_one(r, end, e) < 0)
-        return -1;
-    return is_noted(r, end) ? note_one(r, end, e) : 0;
-}
-
-/* What ended together is written down together, before anybody hears of it. */
-static int record_ended(struct run *r, struct err *e)
-{
-    size_t count = 0;
-    for (const struct ended *end = r->ended; end; end = end->next)
-        count += end->state != NULL || is_noted(r, end);
-    if (count == 0)
-        return 0;
-    if (store_begin(r->options->store, e) < 0)
-        return -1;
-    for (struct ended *end = r->ended; end; end = end->next)
-        if (write_down(r, end, e) < 0) {
-            store_abort(r->options->store);
-            return -1;
-        }
-    return store_commit_soon(r->options->store, e);
 }
 
 static void count_status(struct run_progress *counts, enum node_status status)
@@ -399,7 +315,7 @@ static void free_ended(struct ended *end)
 
 static int flush_ended(struct run *r, struct err *e)
 {
-    if (record_ended(r, e) < 0)
+    if (run_record_ended(r, e) < 0)
         return -1;
     struct ended *list = r->ended;
     r->ended = NULL;
@@ -414,7 +330,7 @@ static int flush_ended(struct run *r, struct err *e)
     return 0;
 }
 
-static struct job *unlink_job(struct job **list, struct job *job)
+struct job *run_unlink_job(struct job **list, struct job *job)
 {
     while (*list != job)
         list = &(*list)->next;
@@ -454,7 +370,7 @@ static int advance(struct run *r, struct err *e)
         if (!r->over || finished)
             return 0;
         r->over_count--;
-        finish(r, unlink_job(&r->over, r->over));
+        finish(r, run_unlink_job(&r->over, r->over));
         finished = r->over_count < (size_t)r->options->jobs;
     }
 }
@@ -469,16 +385,18 @@ static bool may_wait(const struct run *r, const struct job *job)
            !(flags & (NODE_CONSOLE | NODE_MEASURES));
 }
 
-static int reap(struct run *r, struct job *job, struct err *e)
+int run_reap(struct run *r, struct job *job, struct err *e)
 {
     struct job **last = &r->over;
     os_guard_forget(r->guard, job->pid);
     if (os_wait(job->pid, &job->exit, e) < 0)
         return -1;
-    job->end_ns = os_monotonic_ns();
+    if (!job->end_ns)
+        job->end_ns = os_monotonic_ns();
+    run_hands_note(r, job);
     if (job->pipe_fd >= 0 && !job->flooded)
         run_job_read(job);
-    unlink_job(&r->jobs, job);
+    run_unlink_job(&r->jobs, job);
     run_queue_ended(r, job->node);
     if (!may_wait(r, job)) {
         finish(r, job);
@@ -509,7 +427,7 @@ static void check_deadlines(struct run *r, int64_t now_ns)
     for (struct job *job = r->jobs; job; job = job->next) {
         if (!job->kill_ns && job->deadline_ns && now_ns >= job->deadline_ns)
             job->timed_out = true;
-        if (job->timed_out || job->flooded || job->kill_ns)
+        if (job->begun && (job->timed_out || job->flooded || job->kill_ns))
             run_job_end(job, now_ns);
     }
 }
@@ -519,8 +437,10 @@ static size_t fill_poll(const struct run *r, struct pollfd *fds)
     size_t count = 0;
     fds[count++] = (struct pollfd){.fd = r->signal_fd, .events = POLLIN};
     fds[count++] = (struct pollfd){.fd = r->starved ? r->jobserver.take_fd : -1, .events = POLLIN};
+    fds[count++] = (struct pollfd){.fd = run_hands_fd(r), .events = POLLIN};
     for (const struct job *job = r->jobs; job; job = job->next) {
-        fds[count++] = (struct pollfd){.fd = job->pidfd, .events = POLLIN};
+        fds[count++] = (struct pollfd){.fd = job->handed ? -1 : job->pidfd};
+        fds[count - 1].events = POLLIN;
         fds[count++] = (struct pollfd){.fd = job->pipe_fd, .events = POLLIN};
     }
     return count;
@@ -528,7 +448,7 @@ static size_t fill_poll(const struct run *r, struct pollfd *fds)
 
 static int serve_jobs(struct run *r, const struct pollfd *fds, struct err *e)
 {
-    size_t at = 2;
+    size_t at = 3;
     struct job *next;
     for (struct job *job = r->jobs; job; job = next, at += 2) {
         next = job->next;
@@ -536,7 +456,7 @@ static int serve_jobs(struct run *r, const struct pollfd *fds, struct err *e)
             close(job->pipe_fd);
             job->pipe_fd = -1;
         }
-        if ((fds[at].revents & POLLIN) && reap(r, job, e) < 0)
+        if ((fds[at].revents & POLLIN) && run_reap(r, job, e) < 0)
             return -1;
     }
     return 0;
@@ -547,7 +467,7 @@ static int wait_for_something(struct run *r, struct err *e)
     size_t jobs = 0;
     for (const struct job *job = r->jobs; job; job = job->next)
         jobs++;
-    struct pollfd *fds = xcalloc(2 + 2 * jobs, sizeof *fds);
+    struct pollfd *fds = xcalloc(3 + 2 * jobs, sizeof *fds);
     size_t count = fill_poll(r, fds);
     int64_t now = os_monotonic_ns();
     int rc = 0;
@@ -555,6 +475,8 @@ static int wait_for_something(struct run *r, struct err *e)
         rc = err_errno(e, ERR_os, "cannot wait for commands");
     if (rc == 0)
         rc = serve_jobs(r, fds, e);
+    if (rc == 0)
+        rc = run_hands_take(r, e);
     if (rc == 0)
         run_signals_take(r);
     now = os_monotonic_ns();
@@ -578,7 +500,7 @@ static void fail_stuck(struct run *r)
         err_set(&error, ERR_driver_stuck, "%s asked for a node that waits for it",
                 node_name(run_graph(r), d->node));
         err_at(&error, node_place(run_graph(r), d->node));
-        fail_node(r, d->node, &error);
+        run_fail_node(r, d->node, &error);
         return;
     }
 }
@@ -588,6 +510,10 @@ static int loop(struct run *r, struct err *e)
     for (;;) {
         if (advance(r, e) < 0)
             return -1;
+        if (r->stopping)
+            run_hands_recall(r);
+        else
+            run_hands_go(r);
         if (!r->jobs && !r->over && !(r->queue.len > 0 && !r->stopping)) {
             if (!r->stopping)
                 fail_stuck(r);
@@ -602,18 +528,23 @@ static int loop(struct run *r, struct err *e)
 
 static void end_all_jobs(struct run *r)
 {
+    run_hands_recall(r);
+    run_hands_hold(r);
     while (r->over) {
-        struct job *job = unlink_job(&r->over, r->over);
+        struct job *job = run_unlink_job(&r->over, r->over);
         run_remove_outputs(r, job->node);
         run_job_free(r, job);
     }
     while (r->jobs) {
-        struct job *job = unlink_job(&r->jobs, r->jobs);
+        struct job *job = run_unlink_job(&r->jobs, r->jobs);
         struct os_exit status;
         struct err ignored = {0};
-        os_kill_group(job->pid, 9);
-        os_guard_forget(r->guard, job->pid);
-        if (os_wait(job->pid, &status, &ignored) < 0)
+        if (job->begun) {
+            os_kill_group(job->pid, 9);
+            os_guard_forget(r->guard, job->pid);
+            run_hands_await(r, job);
+        }
+        if (job->begun && os_wait(job->pid, &status, &ignored) < 0)
             err_release(&ignored);
         run_remove_outputs(r, job->node);
         run_job_free(r, job);
@@ -651,6 +582,7 @@ static size_t jobs_at_most(const struct run *r)
 static void release_run(struct run *r)
 {
     end_all_jobs(r);
+    run_hands_close(r);
     os_guard_stop(r->guard);
     jobserver_close(&r->jobserver);
     run_signals_close(r);

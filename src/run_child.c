@@ -45,30 +45,26 @@ static int open_stdout(struct run *r, const struct node *n, int *fd, struct err 
     return *fd < 0 ? err_errno(e, ERR_os, "cannot write %s", path) : 0;
 }
 
-/* The error that stopped it, or success; descriptors of the child's side are closed either way. */
-static int spawn(struct run *r, struct job *job, struct err *e)
+/* What the command hears and says; the other ends are closed once it is born. */
+static int open_ends(struct run *r, struct job *job, struct err *e)
 {
     const struct node *n = run_node(r, job->node);
-    int pipe_end = -1, file = -1, rc = -1;
+    int pipe_end = -1, file = -1;
     bool console = n->flags & NODE_CONSOLE;
     if (!console && open_pipe(job, &pipe_end, e) < 0)
-        goto out;
-    if (n->stdout_to && open_stdout(r, n, &file, e) < 0)
-        goto out;
+        return -1;
+    if (n->stdout_to && open_stdout(r, n, &file, e) < 0) {
+        if (pipe_end >= 0)
+            close(pipe_end);
+        return -1;
+    }
     job->how.stdin_fd = console ? 0 : -1;
     job->how.stdout_fd = file >= 0 ? file : console ? 1 : pipe_end;
     job->how.stderr_fd = console ? 2 : pipe_end;
     job->how.same_group = console;
     job->how.guard = r->guard;
     job->how.altered_signals = r->altered_signals;
-    rc = os_spawn(&job->how, &job->pid, &job->pidfd, e);
-out:
-    if (pipe_end >= 0)
-        close(pipe_end);
-    if (file >= 0)
-        close(file);
-    job->how.guard = NULL;
-    return rc;
+    return 0;
 }
 
 static int prepare(struct run *r, struct job *job, struct err *e)
@@ -100,24 +96,23 @@ static int prepare(struct run *r, struct job *job, struct err *e)
     return r->guard ? 0 : os_guard_start(&r->guard, e);
 }
 
+void run_start_failed(struct run *r, struct job *job, struct err *e)
+{
+    uint32_t node = job->node;
+    err_at(e, node_place(run_graph(r), node));
+    run_job_free(r, job);
+    run_remove_outputs(r, node);
+}
+
 int run_start(struct run *r, uint32_t node, struct err *e)
 {
     struct job *job = xcalloc(1, sizeof *job);
-    const struct node *n = run_node(r, node);
     job->node = node;
     job->pidfd = job->pipe_fd = -1;
-    if (prepare(r, job, e) < 0 || spawn(r, job, e) < 0) {
-        err_at(e, node_place(run_graph(r), node));
-        run_job_free(r, job);
-        run_remove_outputs(r, node);
+    if (prepare(r, job, e) < 0 || open_ends(r, job, e) < 0 || run_hands_start(r, job, e) < 0) {
+        run_start_failed(r, job, e);
         return -1;
     }
-    job->start_ns = os_monotonic_ns();
-    if (n->timeout_ms)
-        job->deadline_ns = job->start_ns + (int64_t)n->timeout_ms * 1000000;
-    job->next = r->jobs;
-    r->jobs = job;
-    r->result->outcomes[node].start_ns = job->start_ns - r->begin_ns;
     return 0;
 }
 

@@ -65,6 +65,7 @@ int run_driver_step(struct run *r, uint32_t node, struct err *e)
         return no_function(r, node, e);
     if (first)
         d = add_driver(r, node);
+    run_hands_recall(r);
     for (; d->answered < d->asked.len; d->answered++)
         ids_push(&answers, d->asked.at[d->answered]);
     int rc = r->options->driver(r->options->driver_ctx, r->graph_slot, node, r->result->outcomes,

@@ -12,20 +12,28 @@
 #define RUN_GRACE_NS (2 * INT64_C(1000000000))
 #define RUN_TICK_NS (200 * INT64_C(1000000))
 
+/* Who has it: the run, or the threads that start commands. */
+enum job_stage { JOB_HERE, JOB_ASKED, JOB_BORN, JOB_ENDED };
+
 /* A command that runs. */
 struct job {
     uint32_t node;
-    pid_t pid;
+    pid_t pid; /* 0: was not born, and `birth_error` says why */
     int pidfd;
     int pipe_fd; /* what it prints, -1 for console commands and after the end */
     int64_t start_ns, end_ns;
-    struct os_exit exit;     /* once it is over */
-    int64_t started_wall_ns; /* by the file system's clock: the change time of its own temporary
-                                folder */
-    int64_t deadline_ns;     /* 0: none */
-    int64_t kill_ns;         /* when SIGTERM turns into SIGKILL, 0: not being ended */
+    struct os_exit exit;        /* once it is over */
+    int64_t started_wall_ns;    /* by the file system's clock: the change time of its own temporary
+                                   folder */
+    int64_t deadline_ns;        /* 0: none */
+    int64_t kill_ns;            /* when SIGTERM turns into SIGKILL, 0: not being ended */
+    enum job_stage stage, seen; /* now, and when the run looked */
+    bool handed;                /* was ever asked for */
+    bool begun;                 /* `pid` is known */
+    int64_t timeout_ns;
     bool timed_out;
     bool flooded;
+    struct err birth_error;
     struct buf output;
     struct buf explanation; /* of a node whose key was made when it started, empty otherwise */
     struct arena arena;     /* argv, env and the rest of `how` */
@@ -36,7 +44,7 @@ struct job {
     const char *kept;            /* cases for a prover, NULL: none */
     char *tmp;                   /* its own folder */
     uint32_t tmp_mode;
-    struct job *next;
+    struct job *next, *next_asked;
 };
 
 /* A node whose end is to be written down before it is told. */
@@ -97,7 +105,11 @@ struct run {
     struct ids running;
     struct folder_owners owners;
     struct job *jobs;
-    struct job *over; /* ended, and not collected yet; oldest first */
+    struct hands *hands; /* NULL before the first that is asked for */
+    size_t unborn;       /* of `jobs`: asked for, and not begun */
+    size_t direct;       /* of `jobs`: started by the run itself */
+    bool brief;          /* the command that ended last */
+    struct job *over;    /* ended, and not collected yet; oldest first */
     size_t over_count;
     struct strs spare_scratch; /* folders that their commands left as they were, on the heap */
     struct driver *drivers;
@@ -138,11 +150,36 @@ void run_measure_bound(struct run *r);
 
 /* run_child.c: from a node to a process. */
 int run_start(struct run *r, uint32_t node, struct err *e);
+/* Nothing is left of the job. */
+void run_start_failed(struct run *r, struct job *job, struct err *e);
 void run_job_free(struct run *r, struct job *job);
 /* Takes what the command printed so far; false when the pipe was closed. */
 bool run_job_read(struct job *job);
 /* Asks the command to end, and gives it no choice when asked before. */
 void run_job_end(struct job *job, int64_t now_ns);
+
+/* run_hands.c: starts brief commands beside the run. */
+/* The job is among those that run. One that was asked for begins when a thread has time; if it
+ * cannot be started it fails then. */
+int run_hands_start(struct run *r, struct job *job, struct err *e);
+/* Whether the node is one to ask for, and how many more than run at once may be. */
+bool run_hands_may(const struct run *r, uint32_t node);
+size_t run_hands_ahead(const struct run *r);
+/* Readable when there is something to take, -1 when nobody was ever asked. */
+int run_hands_fd(const struct run *r);
+int run_hands_take(struct run *r, struct err *e);
+/* Nothing is started until run_hands_go, and all that was started is known. */
+void run_hands_hold(struct run *r);
+void run_hands_go(struct run *r);
+/* Holds, and puts back into the queue what has not begun: when the run stops, and before the graph
+ * is replaced that it is described by. */
+void run_hands_recall(struct run *r);
+/* Until no thread has the job any more: of one that was killed and is to be freed. */
+void run_hands_await(struct run *r, const struct job *job);
+/* A command has ended. */
+void run_hands_note(struct run *r, const struct job *job);
+/* When the last command is over. */
+void run_hands_close(struct run *r);
 
 /* run_scratch.c: the folder that a command has to itself while it runs. */
 int run_scratch_take(struct run *r, struct job *job, struct err *e);
@@ -203,5 +240,12 @@ void run_event(struct run *r, enum run_event_kind kind, uint32_t node, const str
 /* Takes a grown graph in. */
 void run_reserve(struct run *r, const struct graph *g);
 void run_add_nodes(struct run *r, const struct ids *added);
+void run_fail_node(struct run *r, uint32_t node, struct err *error);
+/* Collects the process of a command that has ended. */
+int run_reap(struct run *r, struct job *job, struct err *e);
+struct job *run_unlink_job(struct job **list, struct job *job);
+
+/* run_record.c: what ended together is written down together, before anybody hears of it. */
+int run_record_ended(struct run *r, struct err *e);
 
 #endif

@@ -88,6 +88,8 @@ void run_queue_push(struct run *r, uint32_t node)
 static bool has_room(const struct run *r, uint32_t node)
 {
     const struct node *n = run_node(r, node);
+    if (r->running.len >= r->jobs_at_most && !run_hands_may(r, node))
+        return false;
     if (n->pool != GRAPH_NONE && r->pool_used[n->pool] >= run_graph(r)->pools[n->pool].depth)
         return false;
     if (!(n->flags & NODE_CONSOLE))
@@ -119,7 +121,7 @@ static uint32_t pop_with_room(struct run *r)
 uint32_t run_queue_pop(struct run *r)
 {
     r->starved = false;
-    if (r->stopping || r->alone || r->running.len >= r->jobs_at_most)
+    if (r->stopping || r->alone || r->running.len >= r->jobs_at_most + run_hands_ahead(r))
         return GRAPH_NONE;
     bool measure = r->queue.len == 0 && r->measuring.len > 0;
     if (measure && (r->running.len > 0 || r->over))

@@ -44,7 +44,11 @@ static void interrupt(struct run *r, int signal)
     r->result->interrupted = true;
     r->result->signal = signal;
     r->stopping = true;
+    run_hands_recall(r);
+    run_hands_hold(r);
     for (struct job *job = r->jobs; job; job = job->next) {
+        if (!job->begun)
+            continue;
         if (again)
             job->kill_ns = now;
         run_job_end(job, now);
@@ -57,11 +61,14 @@ static void pause_run(struct run *r)
 {
     int64_t paused = os_monotonic_ns();
     run_event(r, RUN_PAUSE, GRAPH_NONE, NULL);
+    run_hands_hold(r);
     for (struct job *job = r->jobs; job; job = job->next)
-        os_kill_group(job->pid, SIGSTOP);
+        if (job->begun)
+            os_kill_group(job->pid, SIGSTOP);
     raise(SIGSTOP);
     for (struct job *job = r->jobs; job; job = job->next) {
-        os_kill_group(job->pid, SIGCONT);
+        if (job->begun)
+            os_kill_group(job->pid, SIGCONT);
         if (job->deadline_ns)
             job->deadline_ns += os_monotonic_ns() - paused;
     }
