@@ -325,7 +325,7 @@ int build_run(struct session *s, const struct build_options *o, struct build_rep
         count_change(s, report, e) < 0 || execute(s, o, report, e) < 0)
         return -1;
     if (build_status(report) == 0 &&
-        session_sweep(s, report->result.outcomes, &report->swept, e) < 0)
+        session_sweep(s, report->result.outcomes, o->force, &report->swept, e) < 0)
         return -1;
     if (traces(s, o, report, &traced, e) < 0)
         return -1;

@@ -93,8 +93,9 @@ int session_driver(void *ctx, struct graph **graph, uint32_t node, const struct 
 int session_recover(struct session *s, struct err *e);
 
 /* session_sweep.c: removes outputs below out/ that nodes made which no longer exist. `removed` gets
- * their paths. */
-int session_sweep(struct session *s, const struct outcome *outcomes, struct strs *removed,
-                  struct err *e);
+ * their paths. `again`: also where that was done for the same graph, so that a damaged list of them
+ * is written anew. */
+int session_sweep(struct session *s, const struct outcome *outcomes, bool again,
+                  struct strs *removed, struct err *e);
 
 #endif

@@ -125,14 +125,14 @@ static int sweep(struct session *s, const struct outcome *outcomes, struct strs 
     return rc;
 }
 
-int session_sweep(struct session *s, const struct outcome *outcomes, struct strs *removed,
-                  struct err *e)
+int session_sweep(struct session *s, const struct outcome *outcomes, bool again,
+                  struct strs *removed, struct err *e)
 {
     uint64_t id;
     bool swept;
     if (was_swept(s, &id, &swept, e) < 0)
         return -1;
-    if (swept)
+    if (swept && !again)
         return 0;
     if (sweep(s, outcomes, removed, e) < 0)
         return -1;
