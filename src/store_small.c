@@ -68,16 +68,6 @@ int store_put_file_soon(struct store *s, const char *path, struct hash_cache *ca
     return rc < 0 || small ? rc : store_put_file(s, path, cache, out, size_bytes, e);
 }
 
-bool store_small_has(struct store *s, const struct digest *d)
-{
-    struct err ignored = {0};
-    bool found;
-
-    if (store_table_copy(s, TABLE_OBJECTS, d, NULL, &found, &ignored) < 0)
-        err_release(&ignored);
-    return found;
-}
-
 int store_small_get(struct store *s, const struct digest *d, struct buf *out, bool *found,
                     struct err *e)
 {
@@ -90,9 +80,27 @@ int store_small_get(struct store *s, const struct digest *d, struct buf *out, bo
     return rc;
 }
 
+/* One whose content is damaged is not there: whoever asks puts it again. */
+bool store_small_has(struct store *s, const struct digest *d)
+{
+    struct buf content = {0};
+    struct digest digest;
+    struct err ignored = {0};
+    bool found;
+
+    if (store_small_get(s, d, &content, &found, &ignored) < 0)
+        err_release(&ignored);
+    hash_bytes(buf_text(&content), content.len, &digest);
+    buf_release(&content);
+    return found && digest_equal(&digest, d);
+}
+
 int store_small_remove(struct store *s, const struct digest *d, struct err *e)
 {
-    if (store_small_has(s, d))
+    bool found;
+    int rc = store_table_copy(s, TABLE_OBJECTS, d, NULL, &found, e);
+
+    if (rc == 0 && found)
         store_add_op(s, TABLE_OBJECTS, d, (struct str){"", 0});
-    return spill(s, e);
+    return rc ? rc : spill(s, e);
 }

@@ -194,6 +194,20 @@ test_damaged_objects_are_named_and_heal() {
     assert_file out/tree/leaf "$(long one)"
 }
 
+# One that lies among the records.
+test_a_damaged_small_object_heals() {
+    sources
+    history 'a text that is found again'
+    python3 -S - <<'END'
+path = "out/.spak/state.mdb"
+open(path, "r+b").write(open(path, "rb").read().replace(b"a text that", b"a test that"))
+END
+    spak build -B
+    assert_exit 0
+    spak fsck
+    assert_exit 0
+}
+
 test_damaged_objects_heal_without_being_asked() {
     sources
     history one
