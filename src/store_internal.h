@@ -97,8 +97,10 @@ void store_encode_value(const char *name, const void *bytes, size_t len, struct 
 int store_decode_value(struct str value, struct arena *arena, const char **name, struct str *bytes,
                        struct err *e);
 
-/* store_small.c: objects among the records. Nothing of `out` is checked against the digest. */
-bool store_small_has(struct store *s, const struct digest *d);
+/* store_small.c: objects among the records. */
+enum store_small { SMALL_ABSENT, SMALL_WHOLE, SMALL_DAMAGED };
+enum store_small store_small_state(struct store *s, const struct digest *d);
+/* Nothing of `out` is checked against the digest. */
 int store_small_get(struct store *s, const struct digest *d, struct buf *out, bool *found,
                     struct err *e);
 int store_small_remove(struct store *s, const struct digest *d, struct err *e);

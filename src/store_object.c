@@ -51,10 +51,14 @@ static bool object_is_there(const char *path)
     return stat.kind == OS_FILE && stat.size_bytes >= LEAST_BYTES;
 }
 
+/* A damaged small object hides a file of the same content, here as where it is read: then whoever
+ * asks puts it again. */
 bool store_has(struct store *s, const struct digest *d)
 {
     struct arena arena = {0};
-    bool there = store_small_has(s, d) || object_is_there(store_object_path(s, &arena, d));
+    enum store_small small = store_small_state(s, d);
+    bool there = small == SMALL_WHOLE ||
+                 (small == SMALL_ABSENT && object_is_there(store_object_path(s, &arena, d)));
 
     arena_release(&arena);
     return there;

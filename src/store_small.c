@@ -80,8 +80,7 @@ int store_small_get(struct store *s, const struct digest *d, struct buf *out, bo
     return rc;
 }
 
-/* One whose content is damaged is not there: whoever asks puts it again. */
-bool store_small_has(struct store *s, const struct digest *d)
+enum store_small store_small_state(struct store *s, const struct digest *d)
 {
     struct buf content = {0};
     struct digest digest;
@@ -92,7 +91,7 @@ bool store_small_has(struct store *s, const struct digest *d)
         err_release(&ignored);
     hash_bytes(buf_text(&content), content.len, &digest);
     buf_release(&content);
-    return found && digest_equal(&digest, d);
+    return !found ? SMALL_ABSENT : digest_equal(&digest, d) ? SMALL_WHOLE : SMALL_DAMAGED;
 }
 
 int store_small_remove(struct store *s, const struct digest *d, struct err *e)
