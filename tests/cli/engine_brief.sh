@@ -45,12 +45,13 @@ test_events() {
     assert_equal "$(grep -c '"event":"finish"' "$scratch/out")" 200 'ends'
 }
 
+# Besides those before it there may be one on the other thread, and one that was about to start when it failed.
 test_a_failure_starts_nothing_more() {
     brief_project 300 150 'exit 3'
     spak build -j2
     assert_exit 1
     assert_contains err 'failed with exit status 3'
-    [ "$(said)" -le 150 ] || fail "$(said) commands ran"
+    [ "$(said)" -le 155 ] || fail "$(said) commands ran"
     spak build -j2 -k
     assert_exit 1
     assert_equal "$(said)" 299 'commands'
