@@ -194,10 +194,10 @@ static size_t count_changes(const struct fact_lines *a, const struct fact_lines 
 
 static bool ends_in_digest(struct str line)
 {
-    const char *tail = line.ptr + line.len - DIGEST_HEX_LEN;
-    if (line.len <= DIGEST_HEX_LEN || tail[-1] != ' ')
+    if (line.len <= DIGEST_HEX_LEN)
         return false;
-    return strspn(tail, "0123456789abcdef") == DIGEST_HEX_LEN;
+    const char *tail = line.ptr + line.len - DIGEST_HEX_LEN;
+    return tail[-1] == ' ' && strspn(tail, "0123456789abcdef") == DIGEST_HEX_LEN;
 }
 
 void key_abridge(const char *text, struct buf *out)

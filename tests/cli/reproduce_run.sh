@@ -167,6 +167,16 @@ END
     note | grep -q ' DIFFERENT out=1/3 '
 }
 
+build_with_gen() {
+    mkdir -p "$scratch/bin"
+    gen 1
+    PATH=$scratch/bin:$PATH
+    export PATH
+    commit_all first
+    build
+    no_temporary_folder
+}
+
 # Where a rule does without a tool, what it would have made cannot be compared, nor what follows from that.
 test_a_tool_that_is_done_without() {
     project - <<'END'
@@ -180,13 +190,7 @@ node { "out/b.txt", inputs = { "out/a.txt" }, run = { "cp", "out/a.txt", "out/b.
 node { "out/c.txt", write = "the same" }
 target "x" { "out/b.txt", "out/c.txt" }
 END
-    mkdir -p "$scratch/bin"
-    gen 1
-    PATH=$scratch/bin:$PATH
-    export PATH
-    commit_all first
-    build
-    no_temporary_folder
+    build_with_gen
     rm "$scratch/bin/gen"
     spak reproduce x
     assert_exit 2
@@ -217,13 +221,7 @@ node { "out/a.txt", run = { "gen", "out/a.txt" } }
 node { "out/b.txt", inputs = { "out/a.txt" }, run = { "cp", "out/a.txt", "out/b.txt" } }
 target "x" { "out/b.txt" }
 END
-    mkdir -p "$scratch/bin"
-    gen 1
-    PATH=$scratch/bin:$PATH
-    export PATH
-    commit_all first
-    build
-    no_temporary_folder
+    build_with_gen
     gen 2
     spak reproduce x
     assert_exit 1
