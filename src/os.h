@@ -119,8 +119,8 @@ struct os_spawn {
     int (*prepare)(void *ctx);
     void *prepare_ctx;
 };
-/* Starts it; `pidfd` becomes readable when it ends. A program that cannot be executed is an error
- * here (N107), not an exit status. */
+/* Starts it; `pidfd`, which may be NULL, becomes readable when it ends. A program that cannot be
+ * executed is an error here (N107), not an exit status. */
 int os_spawn(const struct os_spawn *how, pid_t *pid, int *pidfd, struct err *e);
 
 struct os_exit {

@@ -311,8 +311,7 @@ int os_spawn(const struct os_spawn *how, pid_t *pid, int *pidfd, struct err *e)
         discard(how, child);
         return birth_failed(&birth, e);
     }
-    *pidfd = (int)syscall(OS_CALL_PIDFD_OPEN, child, 0);
-    if (*pidfd < 0) {
+    if (pidfd && (*pidfd = (int)syscall(OS_CALL_PIDFD_OPEN, child, 0)) < 0) {
         err_errno(e, ERR_os, "cannot watch the process of %s", how->argv[0]);
         if (errno == ENOSYS)
             err_hint(e, "SPAK needs Linux 5.3 or newer");

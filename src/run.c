@@ -412,7 +412,8 @@ int run_reap(struct run *r, struct job *job, struct err *e)
 
 static int64_t next_wake(const struct run *r, int64_t now_ns)
 {
-    int64_t at = now_ns + (r->over ? 0 : RUN_TICK_NS);
+    int64_t nap_ns = run_hands_nap_ns(r, now_ns);
+    int64_t at = now_ns + (r->over ? 0 : nap_ns < RUN_TICK_NS ? nap_ns : RUN_TICK_NS);
     for (const struct job *job = r->jobs; job; job = job->next) {
         if (job->deadline_ns && !job->kill_ns && job->deadline_ns < at)
             at = job->deadline_ns;
@@ -432,16 +433,16 @@ static void check_deadlines(struct run *r, int64_t now_ns)
     }
 }
 
-static size_t fill_poll(const struct run *r, struct pollfd *fds)
+static size_t fill_poll(const struct run *r, struct pollfd *fds, int64_t now_ns)
 {
     size_t count = 0;
     fds[count++] = (struct pollfd){.fd = r->signal_fd, .events = POLLIN};
     fds[count++] = (struct pollfd){.fd = r->starved ? r->jobserver.take_fd : -1, .events = POLLIN};
     fds[count++] = (struct pollfd){.fd = run_hands_fd(r), .events = POLLIN};
     for (const struct job *job = r->jobs; job; job = job->next) {
-        fds[count++] = (struct pollfd){.fd = job->handed ? -1 : job->pidfd};
-        fds[count - 1].events = POLLIN;
-        fds[count++] = (struct pollfd){.fd = job->pipe_fd, .events = POLLIN};
+        int pipe_fd = run_hands_young(job, now_ns) ? -1 : job->pipe_fd;
+        fds[count++] = (struct pollfd){.fd = job->pidfd, .events = POLLIN};
+        fds[count++] = (struct pollfd){.fd = pipe_fd, .events = POLLIN};
     }
     return count;
 }
@@ -468,8 +469,8 @@ static int wait_for_something(struct run *r, struct err *e)
     for (const struct job *job = r->jobs; job; job = job->next)
         jobs++;
     struct pollfd *fds = xcalloc(3 + 2 * jobs, sizeof *fds);
-    size_t count = fill_poll(r, fds);
     int64_t now = os_monotonic_ns();
+    size_t count = fill_poll(r, fds, now);
     int rc = 0;
     if (poll(fds, count, (int)((next_wake(r, now) + 999999) / 1000000)) < 0 && errno != EINTR)
         rc = err_errno(e, ERR_os, "cannot wait for commands");
@@ -510,10 +511,12 @@ static int loop(struct run *r, struct err *e)
     for (;;) {
         if (advance(r, e) < 0)
             return -1;
-        if (r->stopping)
+        if (r->stopping) {
             run_hands_recall(r);
-        else
+        } else {
+            run_hands_recall_late(r, os_monotonic_ns());
             run_hands_go(r);
+        }
         if (!r->jobs && !r->over && !(r->queue.len > 0 && !r->stopping)) {
             if (!r->stopping)
                 fail_stuck(r);

@@ -9,12 +9,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* So many commands are prepared before there is room for them. */
-#define AHEAD 4
+/* So many commands are prepared before there is room for them, and the run hears of those that
+ * ended when half are left: each time that it wakes up it takes a processor, the next command is
+ * put beside another one, and the kernel does not move what lives this short. */
+#define AHEAD 16
 
 /* What takes longer gains nothing, and who is prepared early is not chosen among all that are ready
  * later. */
 #define BRIEF_NS (5 * INT64_C(1000000))
+
+/* What waits so long for its turn is not to wait any longer. */
+#define LATE_NS (10 * BRIEF_NS)
 
 /* vfork holds up who calls it until the child executes its program, which of a small command is
  * half of its life; and when it ends, the next one waits until the run has time. So each of these
@@ -28,6 +33,7 @@ struct hands {
     pthread_cond_t work;
     pthread_cond_t quiet;
     struct job *asked; /* oldest first */
+    size_t asked_count;
     size_t idle;
     size_t births; /* under way just now */
     bool held;     /* nothing is started: one failed, and the run has not said what that means */
@@ -38,7 +44,8 @@ struct hands {
 static void bear(struct job *job)
 {
     int err_fd = job->how.stderr_fd, out_fd = job->how.stdout_fd;
-    if (os_spawn(&job->how, &job->pid, &job->pidfd, &job->birth_error) < 0)
+    int *pidfd = job->handed ? NULL : &job->pidfd;
+    if (os_spawn(&job->how, &job->pid, pidfd, &job->birth_error) < 0)
         job->pid = 0;
     job->start_ns = os_monotonic_ns();
     job->how.guard = NULL;
@@ -60,9 +67,11 @@ static void set_stage(struct hands *h, struct job *job, enum job_stage stage, bo
     pthread_mutex_lock(&h->mutex);
     job->stage = stage;
     h->held |= hold;
+    bool urgent = h->held || h->asked_count <= AHEAD / 2;
     pthread_cond_signal(&h->quiet);
     pthread_mutex_unlock(&h->mutex);
-    tell(h);
+    if (urgent)
+        tell(h);
 }
 
 /* Once its end is told the job may be gone. */
@@ -88,8 +97,6 @@ static void attend(struct hands *h, struct job *job)
         set_stage(h, job, JOB_ENDED, true);
         return;
     }
-    if (job->timeout_ns)
-        tell(h);
     see_end(h, job);
 }
 
@@ -106,6 +113,7 @@ static void *hand(void *ctx)
             break;
         struct job *job = h->asked;
         h->asked = job->next_asked;
+        h->asked_count--;
         h->births++;
         pthread_mutex_unlock(&h->mutex);
         attend(h, job);
@@ -204,6 +212,7 @@ int run_hands_start(struct run *r, struct job *job, struct err *e)
     while (*last)
         last = &(*last)->next_asked;
     *last = job;
+    r->hands->asked_count++;
     job->stage = JOB_ASKED;
     pthread_cond_signal(&r->hands->work);
     pthread_mutex_unlock(&r->hands->mutex);
@@ -259,6 +268,19 @@ int run_hands_fd(const struct run *r)
     return r->hands ? r->hands->fd : -1;
 }
 
+bool run_hands_young(const struct job *job, int64_t now_ns)
+{
+    return job->handed && (!job->begun || now_ns - job->start_ns < BRIEF_NS);
+}
+
+int64_t run_hands_nap_ns(const struct run *r, int64_t now_ns)
+{
+    for (const struct job *job = r->jobs; job; job = job->next)
+        if (run_hands_young(job, now_ns))
+            return BRIEF_NS;
+    return INT64_MAX;
+}
+
 void run_hands_hold(struct run *r)
 {
     struct hands *h = r->hands;
@@ -281,6 +303,7 @@ void run_hands_recall(struct run *r)
     pthread_mutex_lock(&r->hands->mutex);
     asked = r->hands->asked;
     r->hands->asked = NULL;
+    r->hands->asked_count = 0;
     pthread_mutex_unlock(&r->hands->mutex);
     for (struct job *job = asked; job; job = next) {
         uint32_t node = job->node;
@@ -293,6 +316,17 @@ void run_hands_recall(struct run *r)
         run_queue_ended(r, node);
         run_queue_push(r, node);
     }
+}
+
+void run_hands_recall_late(struct run *r, int64_t now_ns)
+{
+    bool late = false;
+    for (const struct job *job = r->jobs; job; job = job->next)
+        late |= job->handed && job->begun && now_ns - job->start_ns > LATE_NS;
+    if (!late || r->unborn == 0)
+        return;
+    r->brief = false;
+    run_hands_recall(r);
 }
 
 /* A failure that was seen by a thread and not by the run yet holds on. */

@@ -18,8 +18,8 @@ enum job_stage { JOB_HERE, JOB_ASKED, JOB_BORN, JOB_ENDED };
 /* A command that runs. */
 struct job {
     uint32_t node;
-    pid_t pid; /* 0: was not born, and `birth_error` says why */
-    int pidfd;
+    pid_t pid;   /* 0: was not born, and `birth_error` says why */
+    int pidfd;   /* -1: a thread sees its end */
     int pipe_fd; /* what it prints, -1 for console commands and after the end */
     int64_t start_ns, end_ns;
     struct os_exit exit;        /* once it is over */
@@ -165,8 +165,12 @@ int run_hands_start(struct run *r, struct job *job, struct err *e);
 /* Whether the node is one to ask for, and how many more than run at once may be. */
 bool run_hands_may(const struct run *r, uint32_t node);
 size_t run_hands_ahead(const struct run *r);
-/* Readable when there is something to take, -1 when nobody was ever asked. */
+/* Readable when there is something to take that is urgent, -1 when nobody was ever asked. */
 int run_hands_fd(const struct run *r);
+/* A command that a thread has and that is too young to be listened to: who listens is woken up by
+ * its end. Looked at again after run_hands_nap_ns. */
+bool run_hands_young(const struct job *job, int64_t now_ns);
+int64_t run_hands_nap_ns(const struct run *r, int64_t now_ns);
 int run_hands_take(struct run *r, struct err *e);
 /* Nothing is started until run_hands_go, and all that was started is known. */
 void run_hands_hold(struct run *r);
@@ -174,6 +178,8 @@ void run_hands_go(struct run *r);
 /* Holds, and puts back into the queue what has not begun: when the run stops, and before the graph
  * is replaced that it is described by. */
 void run_hands_recall(struct run *r);
+/* Recalls what waits behind commands that take long after all. */
+void run_hands_recall_late(struct run *r, int64_t now_ns);
 /* Until no thread has the job any more: of one that was killed and is to be freed. */
 void run_hands_await(struct run *r, const struct job *job);
 /* A command has ended. */

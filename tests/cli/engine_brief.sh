@@ -83,6 +83,21 @@ test_one_that_takes_too_long() {
     assert_equal "$(said)" 199 'commands'
 }
 
+# Those that were prepared meanwhile are taken back, and run in their turn.
+test_long_ones_among_them() {
+    project '
+        for i = 1, 120 do
+          local say = ("echo %d >>said; echo %d >out/%d"):format(i, i, i)
+          node { ("out/%d"):format(i), sandbox = false, run = { "sh", "-c", (i % 40 < 2 and "sleep 0.2; " or "") .. say } }
+        end'
+    spak build -j2
+    assert_exit 0
+    assert_contains err '120 ran'
+    assert_equal "$(wc -l <said)" 120 'commands'
+    assert_equal "$(said)" 120 'different ones'
+    assert_file out/120 120
+}
+
 test_ctrl_c_in_the_middle() {
     brief_project 3000 20 'touch started; sleep 3252'
     perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV' "$SPAK" build -j2 >"$scratch/out" 2>"$scratch/err" </dev/null &
