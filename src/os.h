@@ -65,6 +65,9 @@ int os_write_at(int fd, const void *bytes, size_t len, uint64_t offset, const ch
 int os_open_read(const char *path, int *fd, struct err *e);
 /* Reads up to `len` bytes; *got is 0 at the end. */
 int os_read_fd(int fd, void *bytes, size_t len, size_t *got, const char *path, struct err *e);
+/* Gives back the memory that shared mappings of the file hold; what is looked at again is read
+ * again. */
+void os_map_rest(int fd);
 /* Removes a file or a whole tree, never following links; absent is fine. */
 int os_remove(const char *path, struct err *e);
 /* The names in a folder, sorted by bytes, without . and ..; strings live in the arena. */

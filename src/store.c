@@ -12,6 +12,9 @@
 /* As many sets of discovered inputs as are remembered for one base. */
 #define MAX_ACTIONS 8
 
+/* So many looks into the map hold a few MiB of it. */
+#define REST_EVERY 256
+
 int store_pass(const char *point)
 {
     int fault;
@@ -22,6 +25,15 @@ int store_pass(const char *point)
     if (fault)
         errno = fault;
     return fault ? -1 : 0;
+}
+
+/* What a process has seen of a mapped file counts as its memory, and keys lie all over the file. */
+static void touched(struct store *s)
+{
+    mdb_filehandle_t fd;
+
+    if (++s->touched % REST_EVERY == 0 && mdb_env_get_fd(s->env, &fd) == 0)
+        os_map_rest(fd);
 }
 
 static bool is_damage(int rc)
@@ -302,8 +314,10 @@ static int apply_all(struct store *s)
 
     if (rc)
         return rc;
-    for (size_t i = 0; rc == 0 && i < s->op_count; i++)
+    for (size_t i = 0; rc == 0 && i < s->op_count; i++) {
         rc = apply_one(s, txn, &s->ops[i]);
+        touched(s);
+    }
     s->committed = true;
     if (rc == 0)
         return mdb_txn_commit(txn);
@@ -381,8 +395,10 @@ static int begin_read(struct store *s, MDB_txn **txn, struct err *e)
 
 void store_table_done(struct store *s)
 {
-    if (s->reading)
+    if (s->reading) {
         mdb_txn_reset(s->read);
+        touched(s);
+    }
     s->reading = false;
 }
 

@@ -25,6 +25,7 @@ struct store {
     MDB_dbi tables[TABLE_COUNT];
     MDB_txn *read; /* kept between reads, reset; renewing costs less than making one */
     bool reading;
+    size_t touched;         /* how often somebody looked into the map */
     bool committed;         /* the state is not what its seal says any more */
     bool sealed;            /* it is the one that was left here */
     char found[SEAL_BYTES]; /* its stat when it was opened */

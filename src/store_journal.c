@@ -15,7 +15,7 @@
  * A group, one a commit: length of the payload, its CRC-32, then for each put the table, the digest
  * of the name, the length and the bytes of the value. A group cut short was never committed. */
 #define SYNC_EVERY_NS INT64_C(5000000000)
-#define SYNC_EVERY_BYTES ((size_t)16 << 20)
+#define SYNC_EVERY_BYTES ((size_t)4 << 20)
 #define HEAD_BYTES 8
 #define PUT_BYTES (1 + DIGEST_BYTES + 4)
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -527,6 +528,54 @@ static void a_temporary_is_kept_or_dropped(void **state)
     assert_int_equal(entries_in("t"), 1);
 }
 
+static long resident_pages(void)
+{
+    long all = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%ld %ld", &all, &resident), 2);
+    fclose(file);
+    return resident;
+}
+
+static long sum_of(const char *bytes, size_t len)
+{
+    long sum = 0;
+
+    for (size_t i = 0; i < len; i += 512)
+        sum += bytes[i];
+    return sum;
+}
+
+/* What only this process has changed must not go with it. */
+static void a_map_that_rests_holds_no_memory(void **state)
+{
+    const size_t len = (size_t)8 << 20;
+    char *bytes = malloc(len);
+    struct err e = {0};
+    int fd;
+
+    (void)state;
+    assert_non_null(bytes);
+    memset(bytes, 'x', len);
+    ok(os_write("mapped", bytes, len, 0644, &e), &e);
+    ok(os_open_read("mapped", &fd, &e), &e);
+    char *shared = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+    char *private = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    assert_true(shared != MAP_FAILED && private != MAP_FAILED);
+    private[0] = 'y';
+    long sum = sum_of(shared, len), before = resident_pages();
+    os_map_rest(fd);
+    assert_true(before - resident_pages() > 1024);
+    assert_int_equal(sum_of(shared, len), sum);
+    assert_int_equal(private[0], 'y');
+    munmap(shared, len);
+    munmap(private, 4096);
+    close(fd);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -552,6 +601,7 @@ int main(void)
         cmocka_unit_test(remove_of_a_deep_tree),
         cmocka_unit_test(list_is_sorted_by_bytes),
         cmocka_unit_test(a_temporary_is_kept_or_dropped),
+        cmocka_unit_test(a_map_that_rests_holds_no_memory),
     };
 
     return cmocka_run_group_tests_name("os_file", tests, enter_temp, leave_temp);
