@@ -65,9 +65,14 @@ int os_write_at(int fd, const void *bytes, size_t len, uint64_t offset, const ch
 int os_open_read(const char *path, int *fd, struct err *e);
 /* Reads up to `len` bytes; *got is 0 at the end. */
 int os_read_fd(int fd, void *bytes, size_t len, size_t *got, const char *path, struct err *e);
-/* Gives back the memory that shared mappings of the file hold; what is looked at again is read
- * again. */
-void os_map_rest(int fd);
+/* The first shared mapping of the file in this process; false when there is none. */
+struct os_map {
+    void *at;
+    size_t bytes;
+};
+bool os_map_find(int fd, struct os_map *out);
+/* Gives back the memory that it holds; what is looked at again is read again. */
+void os_map_rest(const struct os_map *map);
 /* Removes a file or a whole tree, never following links; absent is fine. */
 int os_remove(const char *path, struct err *e);
 /* The names in a folder, sorted by bytes, without . and ..; strings live in the arena. */

@@ -19,19 +19,27 @@ static bool is_of(const char *line, uint64_t inode, uintptr_t *from, uintptr_t *
     return shared == 's' && number == inode;
 }
 
-/* What is shared with a file loses nothing, so that an inode of another device does no harm. */
-void os_map_rest(int fd)
+/* Another device may have the same inode: what is shared with a file loses nothing. */
+bool os_map_find(int fd, struct os_map *out)
 {
     struct stat st;
     char *line = NULL;
     size_t cap = 0;
     uintptr_t from, to;
+    bool found = false;
     FILE *list = fstat(fd, &st) == 0 ? fopen("/proc/self/maps", "re") : NULL;
 
-    while (list && getline(&line, &cap, list) > 0)
-        if (is_of(line, st.st_ino, &from, &to))
-            madvise((void *)from, to - from, MADV_DONTNEED); /* NOLINT(performance-no-int-to-ptr) */
+    while (list && !found && getline(&line, &cap, list) > 0)
+        found = is_of(line, st.st_ino, &from, &to);
+    if (found)
+        *out = (struct os_map){(void *)from, to - from}; /* NOLINT(performance-no-int-to-ptr) */
     free(line);
     if (list)
         fclose(list);
+    return found;
+}
+
+void os_map_rest(const struct os_map *map)
+{
+    madvise(map->at, map->bytes, MADV_DONTNEED);
 }

@@ -6,14 +6,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The map is address space, not memory or disk; it doubles when it is full. */
+/* It doubles when it is full. */
 #define FIRST_MAP_BYTES ((size_t)64 << 20)
 
 /* As many sets of discovered inputs as are remembered for one base. */
 #define MAX_ACTIONS 8
-
-/* So many looks into the map hold a few MiB of it. */
-#define REST_EVERY 256
 
 int store_pass(const char *point)
 {
@@ -25,15 +22,6 @@ int store_pass(const char *point)
     if (fault)
         errno = fault;
     return fault ? -1 : 0;
-}
-
-/* What a process has seen of a mapped file counts as its memory, and keys lie all over the file. */
-static void touched(struct store *s)
-{
-    mdb_filehandle_t fd;
-
-    if (++s->touched % REST_EVERY == 0 && mdb_env_get_fd(s->env, &fd) == 0)
-        os_map_rest(fd);
 }
 
 static bool is_damage(int rc)
@@ -131,7 +119,7 @@ static int open_env(struct store *s, const char *path, struct err *e)
     if (rc == 0)
         rc = mdb_env_set_maxdbs(s->env, TABLE_COUNT);
     if (rc == 0)
-        rc = mdb_env_set_mapsize(s->env, FIRST_MAP_BYTES);
+        rc = store_map_resize(s, FIRST_MAP_BYTES);
     if (rc == 0 && store_pass("store_open") < 0)
         rc = errno;
     if (rc == 0)
@@ -288,7 +276,7 @@ static int begin_write(struct store *s, MDB_txn **txn)
     int rc = mdb_txn_begin(s->env, NULL, 0, txn);
 
     if (rc == MDB_MAP_RESIZED) { /* another process made it grow */
-        mdb_env_set_mapsize(s->env, 0);
+        store_map_resize(s, 0);
         rc = mdb_txn_begin(s->env, NULL, 0, txn);
     }
     return rc;
@@ -316,7 +304,7 @@ static int apply_all(struct store *s)
         return rc;
     for (size_t i = 0; rc == 0 && i < s->op_count; i++) {
         rc = apply_one(s, txn, &s->ops[i]);
-        touched(s);
+        store_map_touched(s);
     }
     s->committed = true;
     if (rc == 0)
@@ -333,7 +321,7 @@ int store_apply(struct store *s, struct err *e)
 
     while (rc == MDB_MAP_FULL) {
         mdb_env_info(s->env, &info);
-        rc = mdb_env_set_mapsize(s->env, info.me_mapsize * 2);
+        rc = store_map_resize(s, info.me_mapsize * 2);
         if (rc)
             return fail(s, "grow", rc, e);
         rc = apply_all(s);
@@ -385,7 +373,7 @@ static int begin_read(struct store *s, MDB_txn **txn, struct err *e)
 
     rc = s->read ? mdb_txn_renew(s->read) : mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->read);
     if (rc == MDB_MAP_RESIZED) {
-        mdb_env_set_mapsize(s->env, 0);
+        store_map_resize(s, 0);
         rc = s->read ? mdb_txn_renew(s->read) : mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->read);
     }
     *txn = s->read;
@@ -397,7 +385,7 @@ void store_table_done(struct store *s)
 {
     if (s->reading) {
         mdb_txn_reset(s->read);
-        touched(s);
+        store_map_touched(s);
     }
     s->reading = false;
 }

@@ -26,6 +26,7 @@ struct store {
     MDB_txn *read; /* kept between reads, reset; renewing costs less than making one */
     bool reading;
     size_t touched;         /* how often somebody looked into the map */
+    struct os_map map;      /* where it lies, once that was looked up */
     bool committed;         /* the state is not what its seal says any more */
     bool sealed;            /* it is the one that was left here */
     char found[SEAL_BYTES]; /* its stat when it was opened */
@@ -43,6 +44,12 @@ struct store {
 
 /* Passes a fault point, trying again after EINTR; sets errno and returns -1 when it fails. */
 int store_pass(const char *point);
+
+/* store_map.c: the map may move, and is address space, not memory or disk: 0 for the size that the
+ * file says. The result is LMDB's. */
+int store_map_resize(struct store *s, size_t bytes);
+/* Somebody looked into it. */
+void store_map_touched(struct store *s);
 
 /* store.c: one value by the digest of its name. */
 int store_table_put(struct store *s, enum store_table table, const struct digest *key,

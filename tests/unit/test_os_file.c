@@ -554,6 +554,7 @@ static void a_map_that_rests_holds_no_memory(void **state)
     const size_t len = (size_t)8 << 20;
     char *bytes = malloc(len);
     struct err e = {0};
+    struct os_map map;
     int fd;
 
     (void)state;
@@ -566,11 +567,15 @@ static void a_map_that_rests_holds_no_memory(void **state)
     assert_true(shared != MAP_FAILED && private != MAP_FAILED);
     private[0] = 'y';
     long sum = sum_of(shared, len), before = resident_pages();
-    os_map_rest(fd);
+    assert_true(os_map_find(fd, &map));
+    assert_ptr_equal(map.at, shared);
+    assert_int_equal(map.bytes, len);
+    os_map_rest(&map);
     assert_true(before - resident_pages() > 1024);
     assert_int_equal(sum_of(shared, len), sum);
     assert_int_equal(private[0], 'y');
     munmap(shared, len);
+    assert_false(os_map_find(fd, &map));
     munmap(private, 4096);
     close(fd);
     free(bytes);
