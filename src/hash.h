@@ -70,9 +70,10 @@ int hash_cache_read(struct hash_cache *cache, const char *path, size_t most_byte
                     struct buf *content, struct hash_look *out, struct err *e);
 /* The same for a file whose digest is known: false, and nothing is read, when it is not. */
 bool hash_cache_find(struct hash_cache *cache, const char *path, struct hash_look *out);
-/* Reads those that are not known, many at once on so many threads; who looks afterwards finds them.
- */
-void hash_cache_warm(struct hash_cache *cache, const struct strs *paths, int threads);
+/* Looks at all of them on so many threads. What is no readable file is not known afterwards: who
+ * wants it looks himself, and hears why. `digests` and `known` have room for one a path. */
+void hash_cache_warm(struct hash_cache *cache, const struct strs *paths, int threads,
+                     struct digest *digests, bool *known);
 /* Writes it back if it learned more than that costs. */
 int hash_cache_save(struct hash_cache *cache, struct err *e);
 /* How many files were read and hashed since it was opened, for --stats and tests. */

@@ -8,10 +8,11 @@ enum { THREADS_AT_MOST = 64, FILES_A_THREAD = 8 };
 struct warming {
     struct hash_cache *cache;
     const struct strs *paths;
+    struct digest *digests;
+    bool *known;
     atomic_size_t next;
 };
 
-/* Whoever wants a file that cannot be read asks again, and hears why. */
 static void *warm_some(void *ctx)
 {
     struct warming *w = ctx;
@@ -22,13 +23,17 @@ static void *warm_some(void *ctx)
 
         if (hash_cache_look(w->cache, w->paths->at[at], &look, &ignored) < 0)
             err_release(&ignored);
+        else
+            w->known[at] = look.stat.kind == OS_FILE;
+        w->digests[at] = look.digest;
     }
     return NULL;
 }
 
-void hash_cache_warm(struct hash_cache *cache, const struct strs *paths, int threads)
+void hash_cache_warm(struct hash_cache *cache, const struct strs *paths, int threads,
+                     struct digest *digests, bool *known)
 {
-    struct warming w = {.cache = cache, .paths = paths};
+    struct warming w = {.cache = cache, .paths = paths, .digests = digests, .known = known};
     pthread_t started[THREADS_AT_MOST];
     size_t wanted = paths->len / FILES_A_THREAD;
     size_t count = 0;
@@ -37,9 +42,7 @@ void hash_cache_warm(struct hash_cache *cache, const struct strs *paths, int thr
         wanted = (size_t)threads;
     if (wanted > THREADS_AT_MOST)
         wanted = THREADS_AT_MOST;
-    if (wanted < 2)
-        return;
-    while (count < wanted - 1 && pthread_create(&started[count], NULL, warm_some, &w) == 0)
+    while (count + 1 < wanted && pthread_create(&started[count], NULL, warm_some, &w) == 0)
         count++;
     warm_some(&w);
     while (count > 0)

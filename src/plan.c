@@ -221,7 +221,7 @@ int plan_want(struct plan *plan, const uint32_t *roots, size_t count, struct ids
     int rc = store_has_records(plan->options.store, &w.from_nothing, e);
     w.from_nothing = !w.from_nothing;
     add_wanted(&w, roots, count);
-    plan_files_warm(plan, w.fresh);
+    plan_look_at_sources(plan, w.fresh);
     while (rc == 0 && w.next < w.queue.len)
         rc = visit(&w, w.queue.at[w.next++], e);
     free(w.pending);

@@ -39,7 +39,7 @@ static struct known_file *add_file(struct plan_files *files, const char *path)
 }
 
 /* The sources of the wanted nodes that something changed for. */
-static void list_sources(const struct plan *plan, const bool *wanted, struct strs *paths)
+static void list_sources(const struct plan *plan, const bool *wanted, struct ids *sources)
 {
     const struct graph *g = plan->graph;
     const bool *still = plan->options.force ? NULL : plan->options.still;
@@ -49,20 +49,34 @@ static void list_sources(const struct plan *plan, const bool *wanted, struct str
             continue;
         for (uint32_t i = 0; i < g->nodes[node].inputs.len; i++) {
             uint32_t artifact = slice_id(g, g->nodes[node].inputs, i);
-            if (g->artifacts[artifact].producer == GRAPH_NONE && !listed[artifact])
-                strs_push(paths, artifact_path(g, artifact));
+            if (g->artifacts[artifact].producer == GRAPH_NONE && !listed[artifact] &&
+                !plan->present[artifact])
+                ids_push(sources, artifact);
             listed[artifact] = true;
         }
     }
     free(listed);
 }
 
-void plan_files_warm(struct plan *plan, const bool *wanted)
+void plan_look_at_sources(struct plan *plan, const bool *wanted)
 {
+    struct ids sources = {0};
     struct strs paths = {0};
-    list_sources(plan, wanted, &paths);
-    hash_cache_warm(plan->options.cache, &paths, os_cores());
+    list_sources(plan, wanted, &sources);
+    struct digest *digests = xcalloc(sources.len + 1, sizeof *digests);
+    bool *known = xcalloc(sources.len + 1, sizeof *known);
+    for (size_t i = 0; i < sources.len; i++)
+        strs_push(&paths, artifact_path(plan->graph, sources.at[i]));
+    hash_cache_warm(plan->options.cache, &paths, os_cores(), digests, known);
+    for (size_t i = 0; i < sources.len; i++) {
+        if (known[i])
+            plan->digests[sources.at[i]] = digests[i];
+        plan->present[sources.at[i]] |= known[i];
+    }
+    free(digests);
+    free(known);
     strs_release(&paths);
+    ids_release(&sources);
 }
 
 int plan_file_digest(struct plan *plan, const char *path, struct digest *out, bool *exists,

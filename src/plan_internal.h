@@ -20,8 +20,8 @@ int plan_check_sources(struct plan *plan, uint32_t node, struct err *e);
 /* plan_files.c */
 struct plan_files *plan_files_new(void);
 void plan_files_free(struct plan_files *files);
-/* Hashes what the wanted nodes (one flag a node) will ask for, on all cores. */
-void plan_files_warm(struct plan *plan, const bool *wanted);
+/* The digests of the sources of wanted nodes (one flag a node), on all cores. */
+void plan_look_at_sources(struct plan *plan, const bool *wanted);
 
 /* plan_driver.c: does what the driver asked for stand as it was? Base and results are compared with
  * its record. */

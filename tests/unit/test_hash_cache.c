@@ -431,6 +431,8 @@ static void warm_files_are_not_read_again(void **state)
     struct hash_cache *cache = hash_cache_open("warm.cache");
     struct arena arena = {0};
     struct strs paths = {0};
+    struct digest digests[COUNT];
+    bool known[COUNT] = {false};
 
     (void)state;
     for (int i = 0; i < COUNT; i++) {
@@ -440,13 +442,20 @@ static void warm_files_are_not_read_again(void **state)
     }
     put("warm/32/folder", "instead of a file");
     grow_old();
-    hash_cache_warm(cache, &paths, 4);
+    hash_cache_warm(cache, &paths, 4, digests, known);
     assert_int_equal(hash_cache_misses(cache), COUNT - 2);
-    for (int i = 0; i < COUNT; i++)
-        if (i != MISSING && i != FOLDER)
+    for (int i = 0; i < COUNT; i++) {
+        struct digest expected;
+
+        assert_int_equal(known[i], i != MISSING && i != FOLDER);
+        hash_bytes(paths.at[i], strlen(paths.at[i]), &expected);
+        if (known[i])
+            assert_true(digest_equal(&digests[i], &expected));
+        if (known[i])
             assert_digest_of(cache, paths.at[i], paths.at[i]);
+    }
     assert_int_equal(hash_cache_misses(cache), COUNT - 2);
-    hash_cache_warm(cache, &paths, 4);
+    hash_cache_warm(cache, &paths, 4, digests, known);
     assert_int_equal(hash_cache_misses(cache), COUNT - 2);
     strs_release(&paths);
     arena_release(&arena);
