@@ -3,6 +3,7 @@
 #include "gate.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -586,6 +587,8 @@ static void release_run(struct run *r)
 {
     end_all_jobs(r);
     run_hands_close(r);
+    if (r->null_fd >= 0)
+        close(r->null_fd);
     os_guard_stop(r->guard);
     jobserver_close(&r->jobserver);
     run_signals_close(r);
@@ -613,6 +616,7 @@ int run_execute(struct graph **graph, struct plan *plan, const struct run_option
         .result = result,
         .arena = plan->arena,
         .signal_fd = -1,
+        .null_fd = -1,
         .altered_signals = os_altered_signals(),
         .jobserver = {.take_fd = -1, .give_fd = -1, .child_read_fd = -1, .child_write_fd = -1},
         .begin_ns = os_monotonic_ns()};
@@ -621,6 +625,7 @@ int run_execute(struct graph **graph, struct plan *plan, const struct run_option
     r.ended_tail = &r.ended;
     sandbox_supported(&r.sandbox_text);
     run_reserve(&r, *graph);
+    r.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC); /* without, each command opens its own */
     int rc = run_signals_open(&r, e);
     if (rc == 0)
         rc = jobserver_open(&r.jobserver, options, serves_jobs(&r), e);

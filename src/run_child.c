@@ -27,17 +27,6 @@ static int clear_outputs(struct run *r, uint32_t node, struct err *e)
     return os_remove(depfile, e) < 0 ? -1 : os_mkdirs_for(depfile, e);
 }
 
-static int open_pipe(struct job *job, int *write_end, struct err *e)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return err_errno(e, ERR_os, "cannot make a pipe");
-    fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    job->pipe_fd = ends[0];
-    *write_end = ends[1];
-    return 0;
-}
-
 static int open_stdout(struct run *r, const struct node *n, int *fd, struct err *e)
 {
     const char *path = graph_text(run_graph(r), n->stdout_to);
@@ -45,26 +34,18 @@ static int open_stdout(struct run *r, const struct node *n, int *fd, struct err 
     return *fd < 0 ? err_errno(e, ERR_os, "cannot write %s", path) : 0;
 }
 
-/* What the command hears and says; the other ends are closed once it is born. */
+/* What the command hears and says; the pipe is made when it is born. */
 static int open_ends(struct run *r, struct job *job, struct err *e)
 {
     const struct node *n = run_node(r, job->node);
-    int pipe_end = -1, file = -1;
     bool console = n->flags & NODE_CONSOLE;
-    if (!console && open_pipe(job, &pipe_end, e) < 0)
-        return -1;
-    if (n->stdout_to && open_stdout(r, n, &file, e) < 0) {
-        if (pipe_end >= 0)
-            close(pipe_end);
-        return -1;
-    }
-    job->how.stdin_fd = console ? 0 : -1;
-    job->how.stdout_fd = file >= 0 ? file : console ? 1 : pipe_end;
-    job->how.stderr_fd = console ? 2 : pipe_end;
+    job->how.stdin_fd = console ? 0 : r->null_fd;
+    job->how.stdout_fd = console ? 1 : -1;
+    job->how.stderr_fd = console ? 2 : -1;
     job->how.same_group = console;
     job->how.guard = r->guard;
     job->how.altered_signals = r->altered_signals;
-    return 0;
+    return n->stdout_to ? open_stdout(r, n, &job->how.stdout_fd, e) : 0;
 }
 
 static int prepare(struct run *r, struct job *job, struct err *e)

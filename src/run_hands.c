@@ -2,6 +2,7 @@
 #include "run_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -40,19 +41,41 @@ struct hands {
     bool over;
 };
 
-/* Whoever calls it: the run, or a thread. */
-static void bear(struct job *job)
+/* Only now: each descriptor that is open when a command is born is copied to it, and closed again
+ * when it executes its program. */
+static int open_pipe(struct job *job, struct err *e)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return err_errno(e, ERR_os, "cannot make a pipe");
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    job->pipe_fd = ends[0];
+    job->how.stderr_fd = ends[1];
+    if (job->how.stdout_fd < 0)
+        job->how.stdout_fd = ends[1];
+    return 0;
+}
+
+static void close_ends(const struct job *job)
 {
     int err_fd = job->how.stderr_fd, out_fd = job->how.stdout_fd;
-    int *pidfd = job->handed ? NULL : &job->pidfd;
-    if (os_spawn(&job->how, &job->pid, pidfd, &job->birth_error) < 0)
-        job->pid = 0;
-    job->start_ns = os_monotonic_ns();
-    job->how.guard = NULL;
     if (err_fd > 2)
         close(err_fd);
     if (out_fd > 2 && out_fd != err_fd)
         close(out_fd);
+}
+
+/* Whoever calls it: the run, or a thread. */
+static void bear(struct job *job)
+{
+    int *pidfd = job->handed ? NULL : &job->pidfd;
+    bool heard = job->how.stderr_fd < 0;
+    if ((heard && open_pipe(job, &job->birth_error) < 0) ||
+        os_spawn(&job->how, &job->pid, pidfd, &job->birth_error) < 0)
+        job->pid = 0;
+    job->start_ns = os_monotonic_ns();
+    job->how.guard = NULL;
+    close_ends(job);
 }
 
 static void tell(const struct hands *h)
@@ -309,9 +332,7 @@ void run_hands_recall(struct run *r)
         uint32_t node = job->node;
         next = job->next_asked;
         r->unborn--;
-        close(job->how.stderr_fd);
-        if (job->how.stdout_fd != job->how.stderr_fd)
-            close(job->how.stdout_fd);
+        close_ends(job);
         run_job_free(r, run_unlink_job(&r->jobs, job));
         run_queue_ended(r, node);
         run_queue_push(r, node);

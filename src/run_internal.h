@@ -20,7 +20,7 @@ struct job {
     uint32_t node;
     pid_t pid;   /* 0: was not born, and `birth_error` says why */
     int pidfd;   /* -1: a thread sees its end */
-    int pipe_fd; /* what it prints, -1 for console commands and after the end */
+    int pipe_fd; /* what it prints, -1 before its birth, for console commands and after the end */
     int64_t start_ns, end_ns;
     struct os_exit exit;        /* once it is over */
     int64_t started_wall_ns;    /* by the file system's clock: the change time of its own temporary
@@ -118,6 +118,7 @@ struct run {
     struct os_guard *guard;
     struct jobserver jobserver;
     int signal_fd;
+    int null_fd; /* what commands hear */
     uint64_t altered_signals;
     size_t jobs_at_most;
     bool alone;    /* what runs now tolerates nothing beside it */
