@@ -161,9 +161,8 @@ struct graph {
     uint32_t text_bytes;
     text_id trace_to; /* setting: where the trace goes: 0 = the default, "off", or a path to a
                          repository */
-    void *memory;     /* one block or one mapping, owned */
+    void *memory;     /* the mapping that all of it lies in; NULL: each array is a block */
     size_t memory_bytes;
-    bool mapped;
 };
 
 static inline const char *graph_text(const struct graph *g, text_id id)

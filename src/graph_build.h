@@ -72,7 +72,7 @@ static inline const char *builder_text(const struct graph_builder *b, text_id id
 /* The slot of a text, NULL when it was never seen. */
 struct text_slot *builder_find(const struct graph_builder *b, const char *text, size_t len);
 
-/* The arrays of a graph in the one block that is also the file. */
+/* What a snapshot begins with; the arrays of the graph follow. */
 struct graph_header {
     char magic[8];
     uint32_t layout; /* sizes of the structs, mixed: another engine's file does not load */
@@ -88,10 +88,8 @@ struct graph_header {
 /* Points the arrays of `g` into `block`, whose header says how long each is; false when they do not
  * fit `bytes`. */
 bool graph_point(struct graph *g, void *block, size_t bytes);
-size_t graph_layout_bytes(const struct graph_header *h);
-uint64_t graph_checksum(const void *bytes, size_t len);
-/* Sets magic, layout and both checksums; `content` is what follows the header. */
-void graph_seal(struct graph_header *h, const void *content);
+/* Sets magic, layout, size and both checksums of what `g` holds. */
+void graph_seal(struct graph_header *h, const struct graph *g);
 /* True when every index is in range, every text ends and the order is one. */
 bool graph_is_sound(const struct graph *g);
 

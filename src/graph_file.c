@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char magic[8] = "SPAKGR1";
+static const char magic[8] = "SPAKGR2";
 
 /* Another layout of the structs is another file format. */
 static uint32_t layout_stamp(void)
@@ -23,10 +23,10 @@ static uint32_t layout_stamp(void)
 }
 
 /* Four lanes of multiply and rotate: it is to notice damage, not malice, at the speed of memory. */
-uint64_t graph_checksum(const void *bytes, size_t len)
+static uint64_t checksum(uint64_t before, const void *bytes, size_t len)
 {
     const uint64_t prime = 0x9e3779b97f4a7c15u;
-    uint64_t lane[4] = {prime, ~prime, prime >> 7, len};
+    uint64_t lane[4] = {prime, ~prime, prime >> 7 ^ before, len};
     const char *p = bytes;
 
     for (; len >= 32; len -= 32, p += 32) {
@@ -47,43 +47,69 @@ uint64_t graph_checksum(const void *bytes, size_t len)
 
 struct part {
     const void **at;
-    uint32_t count;
     size_t bytes;
 };
 
-static size_t aligned(size_t bytes)
-{
-    return (bytes + 7) & ~(size_t)7;
-}
-
-/* The one list of what lies in the block, in its order. */
+/* The one list of what follows the header, in its order: the text last, as all others want to lie
+ * at a multiple of four. */
 #define PART_COUNT 10
-static void list_parts(const struct graph_header *h, struct graph *g, struct part parts[PART_COUNT])
+static void list_parts(struct graph *g, struct part parts[PART_COUNT])
 {
     const struct part list[PART_COUNT] = {
-        {(const void **)&g->nodes, h->node_count, sizeof(struct node)},
-        {(const void **)&g->artifacts, h->artifact_count, sizeof(struct artifact)},
-        {(const void **)&g->tools, h->tool_count, sizeof(struct tool)},
-        {(const void **)&g->facts, h->fact_count, sizeof(struct fact)},
-        {(const void **)&g->pools, h->pool_count, sizeof(struct pool)},
-        {(const void **)&g->reads, h->read_count, sizeof(struct read)},
-        {(const void **)&g->ids, h->id_count, sizeof(uint32_t)},
-        {(const void **)&g->order, h->node_count, sizeof(uint32_t)},
-        {(const void **)&g->names, h->name_count, sizeof(struct graph_name)},
-        {(const void **)&g->text, h->text_bytes, 1},
+        {(const void **)&g->nodes, g->node_count * sizeof(struct node)},
+        {(const void **)&g->artifacts, g->artifact_count * sizeof(struct artifact)},
+        {(const void **)&g->tools, g->tool_count * sizeof(struct tool)},
+        {(const void **)&g->facts, g->fact_count * sizeof(struct fact)},
+        {(const void **)&g->pools, g->pool_count * sizeof(struct pool)},
+        {(const void **)&g->reads, g->read_count * sizeof(struct read)},
+        {(const void **)&g->ids, g->id_count * sizeof(uint32_t)},
+        {(const void **)&g->order, g->node_count * sizeof(uint32_t)},
+        {(const void **)&g->names, g->name_count * sizeof(struct graph_name)},
+        {(const void **)&g->text, g->text_bytes},
     };
     memcpy(parts, list, sizeof(list));
 }
 
-size_t graph_layout_bytes(const struct graph_header *h)
+static struct graph_header header_of(const struct graph *g)
 {
-    struct graph unused;
-    struct part parts[PART_COUNT];
-    size_t total = aligned(sizeof(*h));
+    return (struct graph_header){
+        .trace_to = g->trace_to,
+        .node_count = g->node_count,
+        .artifact_count = g->artifact_count,
+        .tool_count = g->tool_count,
+        .fact_count = g->fact_count,
+        .pool_count = g->pool_count,
+        .read_count = g->read_count,
+        .id_count = g->id_count,
+        .name_count = g->name_count,
+        .text_bytes = g->text_bytes,
+        .users_at = g->users_at,
+    };
+}
 
-    list_parts(h, &unused, parts);
+static void take_header(struct graph *g, const struct graph_header *h)
+{
+    *g = (struct graph){
+        .trace_to = h->trace_to,
+        .node_count = h->node_count,
+        .artifact_count = h->artifact_count,
+        .tool_count = h->tool_count,
+        .fact_count = h->fact_count,
+        .pool_count = h->pool_count,
+        .read_count = h->read_count,
+        .id_count = h->id_count,
+        .name_count = h->name_count,
+        .text_bytes = h->text_bytes,
+        .users_at = h->users_at,
+    };
+}
+
+static size_t total_bytes(const struct part parts[PART_COUNT])
+{
+    size_t total = sizeof(struct graph_header);
+
     for (int i = 0; i < PART_COUNT; i++)
-        total += aligned(parts[i].count * parts[i].bytes);
+        total += parts[i].bytes;
     return total;
 }
 
@@ -91,54 +117,74 @@ bool graph_point(struct graph *g, void *block, size_t bytes)
 {
     const struct graph_header *h = block;
     struct part parts[PART_COUNT];
-    char *at = (char *)block + aligned(sizeof(*h));
+    char *at = (char *)block + sizeof(*h);
 
-    if (bytes < sizeof(*h) || h->total_bytes != bytes || graph_layout_bytes(h) != bytes)
+    if (bytes < sizeof(*h))
         return false;
-    list_parts(h, g, parts);
+    take_header(g, h);
+    list_parts(g, parts);
+    if (h->total_bytes != bytes || total_bytes(parts) != bytes)
+        return false;
     for (int i = 0; i < PART_COUNT; i++) {
         *parts[i].at = at;
-        at += aligned(parts[i].count * parts[i].bytes);
+        at += parts[i].bytes;
     }
-    g->node_count = h->node_count;
-    g->artifact_count = h->artifact_count;
-    g->tool_count = h->tool_count;
-    g->fact_count = h->fact_count;
-    g->pool_count = h->pool_count;
-    g->read_count = h->read_count;
-    g->id_count = h->id_count;
-    g->name_count = h->name_count;
-    g->text_bytes = h->text_bytes;
-    g->users_at = h->users_at;
-    g->trace_to = h->trace_to;
     g->memory = block;
     g->memory_bytes = bytes;
     return true;
 }
 
-void graph_seal(struct graph_header *h, const void *content)
+static uint64_t sum_parts(const struct part parts[PART_COUNT])
 {
-    memcpy(h->magic, magic, sizeof(magic));
-    h->layout = layout_stamp();
-    h->checksum = graph_checksum(content, h->total_bytes - sizeof(*h));
-    h->header_checksum = graph_checksum(h, offsetof(struct graph_header, header_checksum));
+    uint64_t sum = 0;
+
+    for (int i = 0; i < PART_COUNT; i++)
+        sum = checksum(sum, *parts[i].at, parts[i].bytes);
+    return sum;
 }
 
-/* The header is a copy, the arrays behind it are too large for one. */
+static uint64_t sum_header(const struct graph_header *h)
+{
+    return checksum(0, h, offsetof(struct graph_header, header_checksum));
+}
+
+void graph_seal(struct graph_header *h, const struct graph *g)
+{
+    struct graph view = *g;
+    struct part parts[PART_COUNT];
+
+    list_parts(&view, parts);
+    memcpy(h->magic, magic, sizeof(magic));
+    h->layout = layout_stamp();
+    h->total_bytes = total_bytes(parts);
+    h->checksum = sum_parts(parts);
+    h->header_checksum = sum_header(h);
+}
+
+static int write_parts(int fd, const struct graph_header *h, const struct graph *g,
+                       const char *path, struct err *e)
+{
+    struct graph view = *g;
+    struct part parts[PART_COUNT];
+    int r = os_write_fd(fd, h, sizeof(*h), path, e);
+
+    list_parts(&view, parts);
+    for (int i = 0; r == 0 && i < PART_COUNT; i++)
+        r = os_write_fd(fd, *parts[i].at, parts[i].bytes, path, e);
+    return r;
+}
+
 int graph_save(const struct graph *g, const char *path, const struct digest *stamp, struct err *e)
 {
-    const char *content = (const char *)g->memory + sizeof(struct graph_header);
-    struct graph_header h;
+    struct graph_header h = header_of(g);
     char *temp;
     int fd;
 
-    memcpy(&h, g->memory, sizeof(h));
     h.stamp = *stamp;
-    graph_seal(&h, content);
+    graph_seal(&h, g);
     if (os_temp_open(path, 0644, &temp, &fd, e) < 0)
         return -1;
-    if (os_write_fd(fd, &h, sizeof(h), path, e) < 0 ||
-        os_write_fd(fd, content, g->memory_bytes - sizeof(h), path, e) < 0) {
+    if (write_parts(fd, &h, g, path, e) < 0) {
         os_temp_drop(temp, fd);
         return -1;
     }
@@ -148,9 +194,7 @@ int graph_save(const struct graph *g, const char *path, const struct digest *sta
 static bool header_fits(const struct graph_header *h, const struct digest *stamp)
 {
     return !memcmp(h->magic, magic, sizeof(magic)) && h->layout == layout_stamp() &&
-           h->header_checksum ==
-               graph_checksum(h, offsetof(struct graph_header, header_checksum)) &&
-           digest_equal(&h->stamp, stamp);
+           h->header_checksum == sum_header(h) && digest_equal(&h->stamp, stamp);
 }
 
 bool graph_id(const char *path, const struct digest *stamp, uint64_t *id)
@@ -165,10 +209,12 @@ bool graph_id(const char *path, const struct digest *stamp, uint64_t *id)
     return n == sizeof(h) && header_fits(&h, stamp);
 }
 
-static bool content_fits(const struct graph_header *h, size_t bytes, const struct digest *stamp)
+static bool content_fits(const struct graph_header *h, struct graph *g)
 {
-    return header_fits(h, stamp) && h->total_bytes == bytes &&
-           h->checksum == graph_checksum((const char *)h + sizeof(*h), bytes - sizeof(*h));
+    struct part parts[PART_COUNT];
+
+    list_parts(g, parts);
+    return h->checksum == sum_parts(parts);
 }
 
 struct graph *graph_load(const char *path, const struct digest *stamp)
@@ -187,11 +233,9 @@ struct graph *graph_load(const char *path, const struct digest *stamp)
     if (block == MAP_FAILED)
         return NULL;
     g = xcalloc(1, sizeof(*g));
-    if (content_fits(block, (size_t)st.st_size, stamp) &&
-        graph_point(g, block, (size_t)st.st_size) && graph_is_sound(g)) {
-        g->mapped = true;
+    if (header_fits(block, stamp) && graph_point(g, block, (size_t)st.st_size) &&
+        content_fits(block, g) && graph_is_sound(g))
         return g;
-    }
     munmap(block, (size_t)st.st_size);
     free(g);
     return NULL;
@@ -201,9 +245,11 @@ void graph_free(struct graph *g)
 {
     if (!g)
         return;
-    if (g->mapped)
+    struct part parts[PART_COUNT];
+    list_parts(g, parts);
+    for (int i = 0; !g->memory && i < PART_COUNT; i++)
+        free((void *)(uintptr_t)*parts[i].at);
+    if (g->memory)
         munmap(g->memory, g->memory_bytes);
-    else
-        free(g->memory);
     free(g);
 }

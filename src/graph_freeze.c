@@ -359,21 +359,34 @@ static void fill_names(struct graph_builder *b, struct graph_name *names, uint32
     }
 }
 
-static void copy_table(const void *to, const struct table *t)
+/* The array becomes the graph's. */
+static void *take(struct table *t)
 {
-    if (t->len)
-        memcpy((void *)(uintptr_t)to, t->at, t->len * t->bytes);
+    void *at = t->at;
+
+    t->at = NULL;
+    return at;
 }
 
+static void take_names(struct graph_builder *b, struct graph *g)
+{
+    uint32_t count = 16;
+
+    while (3 * count < 4 * (b->nodes.len + b->artifacts.len))
+        count *= 2;
+    struct graph_name *names = xcalloc(count, sizeof(*names));
+    fill_names(b, names, count);
+    g->names = names;
+    g->name_count = count;
+}
+
+/* Nothing is copied: of a million nodes that would be half a gigabyte. */
 static struct graph *assemble(struct freeze *f, uint32_t users_at)
 {
     struct graph_builder *b = f->b;
-    uint32_t name_count = 16;
     struct graph *g = xcalloc(1, sizeof(*g));
 
-    while (3 * name_count < 4 * (b->nodes.len + b->artifacts.len))
-        name_count *= 2;
-    struct graph_header h = {
+    *g = (struct graph){
         .trace_to = b->trace_to,
         .node_count = (uint32_t)b->nodes.len,
         .artifact_count = (uint32_t)b->artifacts.len,
@@ -382,25 +395,22 @@ static struct graph *assemble(struct freeze *f, uint32_t users_at)
         .pool_count = (uint32_t)b->pools.len,
         .read_count = (uint32_t)b->reads.len,
         .id_count = (uint32_t)b->ids.len,
-        .name_count = name_count,
         .text_bytes = (uint32_t)b->text.len,
         .users_at = users_at,
+        .nodes = take(&b->nodes),
+        .artifacts = take(&b->artifacts),
+        .tools = take(&b->tools),
+        .facts = take(&b->facts),
+        .pools = take(&b->pools),
+        .reads = take(&b->reads),
+        .ids = b->ids.at,
+        .order = f->order,
+        .text = b->text.ptr,
     };
-    h.total_bytes = graph_layout_bytes(&h);
-    void *block = xcalloc(1, h.total_bytes);
-    memcpy(block, &h, sizeof(h));
-    graph_point(g, block, h.total_bytes);
-    copy_table(g->nodes, &b->nodes);
-    copy_table(g->artifacts, &b->artifacts);
-    copy_table(g->tools, &b->tools);
-    copy_table(g->facts, &b->facts);
-    copy_table(g->pools, &b->pools);
-    copy_table(g->reads, &b->reads);
-    memcpy((void *)(uintptr_t)g->ids, b->ids.at, b->ids.len * sizeof(uint32_t));
-    if (h.node_count)
-        memcpy((void *)(uintptr_t)g->order, f->order, h.node_count * sizeof(uint32_t));
-    fill_names(b, (struct graph_name *)(uintptr_t)g->names, name_count);
-    memcpy((void *)(uintptr_t)g->text, b->text.ptr, b->text.len);
+    b->ids.at = NULL;
+    b->text.ptr = NULL;
+    f->order = NULL;
+    take_names(b, g);
     return g;
 }
 
