@@ -68,8 +68,10 @@ int hash_cache_look(struct hash_cache *cache, const char *path, struct hash_look
 /* The same; a file of at most so many bytes that had to be read is appended to `content`. */
 int hash_cache_read(struct hash_cache *cache, const char *path, size_t most_bytes,
                     struct buf *content, struct hash_look *out, struct err *e);
-/* The same for a file whose digest is known: false, and nothing is read, when it is not. */
-bool hash_cache_find(struct hash_cache *cache, const char *path, struct hash_look *out);
+/* How the file looked when it was found to have this digest; false when it was not, or too young to
+ * say. Nothing is looked at: any change since then has changed its looks. */
+bool hash_cache_looked(struct hash_cache *cache, const char *path, const struct digest *digest,
+                       struct os_stat *out);
 /* Looks at all of them on so many threads. What is no readable file is not known afterwards: who
  * wants it looks himself, and hears why. `digests` and `known` have room for one a path. */
 void hash_cache_warm(struct hash_cache *cache, const struct strs *paths, int threads,

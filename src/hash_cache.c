@@ -174,29 +174,35 @@ static bool describes(const struct entry *entry, const struct os_stat *stat)
            entry->mtime_ns == stat->mtime_ns && entry->ctime_ns == stat->ctime_ns;
 }
 
+/* What is known of the file, read in this process or before. */
+static bool recall(struct hash_cache *c, const char *path, struct entry *out)
+{
+    const struct entry *stored;
+    uint32_t at = STRMAP_NONE;
+
+    if (atomic_load(&c->fresh_count) > 0) {
+        pthread_mutex_lock(&c->mutex);
+        at = strmap_get(&c->fresh_by_path, path);
+        if (at != STRMAP_NONE)
+            *out = c->fresh[at];
+        pthread_mutex_unlock(&c->mutex);
+    }
+    if (at != STRMAP_NONE)
+        return true;
+    stored = find_stored(c, path);
+    if (stored)
+        *out = *stored;
+    return stored;
+}
+
 static bool find(struct hash_cache *c, const char *path, const struct os_stat *stat,
                  struct digest *out)
 {
-    const struct entry *entry;
-    bool found = false;
+    struct entry entry;
 
-    if (atomic_load(&c->fresh_count) > 0) {
-        uint32_t at;
-
-        pthread_mutex_lock(&c->mutex);
-        at = strmap_get(&c->fresh_by_path, path);
-        if (at != STRMAP_NONE && describes(&c->fresh[at], stat)) {
-            *out = c->fresh[at].digest;
-            found = true;
-        }
-        pthread_mutex_unlock(&c->mutex);
-    }
-    if (found)
-        return true;
-    entry = find_stored(c, path);
-    if (!entry || !describes(entry, stat))
+    if (!recall(c, path, &entry) || !describes(&entry, stat))
         return false;
-    *out = entry->digest;
+    *out = entry.digest;
     return true;
 }
 
@@ -308,15 +314,19 @@ int hash_cache_read(struct hash_cache *cache, const char *path, size_t most_byte
     return digest_content(cache, path, out->stat.size_bytes <= most_bytes ? content : NULL, out, e);
 }
 
-bool hash_cache_find(struct hash_cache *cache, const char *path, struct hash_look *out)
+bool hash_cache_looked(struct hash_cache *cache, const char *path, const struct digest *digest,
+                       struct os_stat *out)
 {
-    struct err ignored = {0};
+    struct entry entry;
 
-    *out = (struct hash_look){0};
-    if (os_stat(path, &out->stat, &ignored) == 0 && out->stat.kind == OS_FILE)
-        out->sure = find(cache, path, &out->stat, &out->digest);
-    err_release(&ignored);
-    return out->sure;
+    if (!recall(cache, path, &entry) || !digest_equal(&entry.digest, digest))
+        return false;
+    *out = (struct os_stat){.kind = OS_FILE,
+                            .inode = entry.inode,
+                            .size_bytes = entry.size_bytes,
+                            .mtime_ns = entry.mtime_ns,
+                            .ctime_ns = entry.ctime_ns};
+    return true;
 }
 
 int hash_cache_digest(struct hash_cache *cache, const char *path, struct digest *out, bool *exists,

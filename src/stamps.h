@@ -39,8 +39,8 @@ void stamps_add_value(struct stamps_builder *b, uint32_t kind, const char *what,
                       const struct digest *digest);
 /* The node is clean as long as its stamps hold. */
 void stamps_cover(struct stamps_builder *b, uint32_t node);
-/* Looks at every file and writes. A file that does not hold what its digest says, or that was
- * changed since `since_ns`, gets a stamp that matches nothing. */
+/* Writes. A file of which the cache does not know how it looked with its digest gets a stamp that
+ * matches nothing, as does one that is to look the same and was changed since `since_ns`. */
 int stamps_write(struct stamps_builder *b, const char *path, const struct digest *key,
                  struct hash_cache *cache, int64_t since_ns, struct err *e);
 void stamps_discard(struct stamps_builder *b);

@@ -167,24 +167,23 @@ static uint32_t add_text(struct buf *text, const char *what)
     return at;
 }
 
-/* A file that is being looked at for the last time before it is relied on. */
 static int look_at(const struct draft *d, struct hash_cache *cache, int64_t since_ns,
                    struct stamps_look *look, struct err *e)
 {
-    struct hash_look now;
+    struct os_stat stat;
     bool holds;
 
     if (d->kind == STAMP_ABSENT)
         return 0;
     if (d->kind == STAMP_EXACT) {
-        if (os_stat(d->path, &now.stat, e) < 0)
+        if (os_stat(d->path, &stat, e) < 0)
             return -1;
-        holds = now.stat.kind != OS_ABSENT && now.stat.ctime_ns < since_ns;
+        holds = stat.kind != OS_ABSENT && stat.ctime_ns < since_ns;
     } else {
-        holds = hash_cache_find(cache, d->path, &now) && digest_equal(&now.digest, &d->digest);
+        holds = hash_cache_looked(cache, d->path, &d->digest, &stat);
     }
     if (holds)
-        stamps_set_look(look, &now.stat);
+        stamps_set_look(look, &stat);
     return 0;
 }
 

@@ -193,6 +193,36 @@ static void edits_that_leave_the_time_are_seen(void **state)
     hash_cache_close(cache);
 }
 
+/* The stamp says how the file looked when it was read, not when the stamp was made. */
+static void an_edit_before_they_are_written_is_seen(void **state)
+{
+    static const char *const one[] = {"early", NULL};
+    struct stamps_builder *b = stamps_build(1);
+    struct digest digest, key = key_of("key");
+    struct timespec old[2] = {{.tv_nsec = UTIME_OMIT}};
+    struct hash_cache *cache;
+    struct stat st;
+    struct err e = {0};
+
+    (void)state;
+    put("early", "before");
+    let_time_pass();
+    cache = cache_of(one);
+    assert_int_equal(stat("early", &st), 0);
+    put("early", "after!");
+    old[1] = st.st_mtim;
+    assert_int_equal(utimensat(AT_FDCWD, "early", old, 0), 0);
+    digest_of("before", &digest);
+    stamps_add(b, "early", STAMP_FILE, &digest);
+    assert_int_equal(stamps_write(b, "stamps", &key, cache, os_stamp_ns(), &e), 0);
+    stamps_discard(b);
+    struct stamps *s = stamps_map("stamps", &key);
+    assert_non_null(s);
+    ASSERT_MOVED(s, cache, "early");
+    stamps_free(s);
+    hash_cache_close(cache);
+}
+
 static void what_was_only_touched_holds(void **state)
 {
     struct hash_cache *cache;
@@ -366,6 +396,7 @@ int main(void)
         cmocka_unit_test(what_is_written_comes_back),
         cmocka_unit_test(what_moved_is_seen),
         cmocka_unit_test(edits_that_leave_the_time_are_seen),
+        cmocka_unit_test(an_edit_before_they_are_written_is_seen),
         cmocka_unit_test(what_was_only_touched_holds),
         cmocka_unit_test(a_stamp_is_renewed_only_for_what_it_should_hold),
         cmocka_unit_test(requests_are_remembered),
