@@ -107,19 +107,31 @@ static int was_swept(struct session *s, uint64_t *id, bool *swept, struct err *e
     return rc;
 }
 
-static int sweep(struct session *s, const struct outcome *outcomes, struct strs *removed,
-                 struct err *e)
+/* Together: each commit waits for the disk. */
+static int remember(struct session *s, const struct buf *list, uint64_t id, struct err *e)
+{
+    if (store_begin(s->store, e) < 0)
+        return -1;
+    if ((list && store_put_value(s->store, list_name(s), buf_text(list), list->len, e) < 0) ||
+        store_put_value(s->store, swept_name(s), &id, sizeof id, e) < 0) {
+        store_abort(s->store);
+        return -1;
+    }
+    return store_commit(s->store, e);
+}
+
+static int sweep(struct session *s, const struct outcome *outcomes, uint64_t id,
+                 struct strs *removed, struct err *e)
 {
     struct buf before = {0}, now = {0};
     bool found = false;
     list_outputs(s->graph, &now);
     int rc = store_recall_value(s->store, list_name(s), &before, &found, e);
     bool same = before.len == now.len && (now.len == 0 || !memcmp(before.ptr, now.ptr, now.len));
-    if (rc == 0 && !same) {
+    if (rc == 0 && !same)
         rc = sweep_list(s, outcomes, (struct str){buf_text(&before), before.len}, removed, e);
-        if (rc == 0)
-            rc = store_put_value(s->store, list_name(s), buf_text(&now), now.len, e);
-    }
+    if (rc == 0)
+        rc = remember(s, same ? NULL : &now, id, e);
     buf_release(&before);
     buf_release(&now);
     return rc;
@@ -132,9 +144,5 @@ int session_sweep(struct session *s, const struct outcome *outcomes, bool again,
     bool swept;
     if (was_swept(s, &id, &swept, e) < 0)
         return -1;
-    if (swept && !again)
-        return 0;
-    if (sweep(s, outcomes, removed, e) < 0)
-        return -1;
-    return store_put_value(s->store, swept_name(s), &id, sizeof id, e);
+    return swept && !again ? 0 : sweep(s, outcomes, id, removed, e);
 }
