@@ -245,6 +245,9 @@ int graph_save(const struct graph *g, const char *path, const struct digest *sta
  * its header and exact sizes, and every index is range-checked on load). */
 struct graph *graph_load(const char *path, const struct digest *stamp);
 void graph_free(struct graph *g);
+/* Gives back the memory of a graph that is mapped; what is looked at again is read again. For who
+ * has gone through many nodes. */
+void graph_rest(const struct graph *g);
 /* A number that another snapshot does not have, without loading it; false when it would not load
  * for its header. */
 bool graph_id(const char *path, const struct digest *stamp, uint64_t *id);

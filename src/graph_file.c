@@ -217,6 +217,12 @@ static bool content_fits(const struct graph_header *h, struct graph *g)
     return h->checksum == sum_parts(parts);
 }
 
+void graph_rest(const struct graph *g)
+{
+    if (g->memory)
+        madvise(g->memory, g->memory_bytes, MADV_DONTNEED);
+}
+
 struct graph *graph_load(const char *path, const struct digest *stamp)
 {
     struct stat st;
@@ -234,8 +240,10 @@ struct graph *graph_load(const char *path, const struct digest *stamp)
         return NULL;
     g = xcalloc(1, sizeof(*g));
     if (header_fits(block, stamp) && graph_point(g, block, (size_t)st.st_size) &&
-        content_fits(block, g) && graph_is_sound(g))
+        content_fits(block, g) && graph_is_sound(g)) {
+        graph_rest(g);
         return g;
+    }
     munmap(block, (size_t)st.st_size);
     free(g);
     return NULL;

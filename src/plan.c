@@ -229,6 +229,7 @@ int plan_want(struct plan *plan, const uint32_t *roots, size_t count, struct ids
     free(w.replayed);
     ids_release(&w.queue);
     ids_release(&w.waits);
+    graph_rest(plan->graph);
     return rc;
 }
 
