@@ -64,6 +64,8 @@ static int look(struct session *s, struct stamps *stamps, struct err *e)
         rc = stamps_check(stamps, os_cores(), s->cache, &s->moved, e);
     if (rc == 0 && s->moved.len == 0 && watched.number > 0)
         watch_clean(s->state_dir, stamps, watched.number);
+    if (s->moved.len > 0)
+        stamps_rest(stamps);
     ids_release(&watched.which);
     return rc;
 }

@@ -131,6 +131,14 @@ struct stamps *stamps_map(const char *path, const struct digest *key)
     return NULL;
 }
 
+/* What was changed in the mapping is in the file, unless that could not be written. */
+void stamps_rest(struct stamps *s)
+{
+    if (atomic_load(&s->lost))
+        return;
+    madvise(s->header, s->bytes, MADV_DONTNEED);
+}
+
 void stamps_free(struct stamps *s)
 {
     if (!s)

@@ -57,6 +57,9 @@ int stamps_check(struct stamps *s, int threads, struct hash_cache *cache, struct
 int stamps_check_some(struct stamps *s, const struct ids *which, struct hash_cache *cache,
                       struct ids *moved, struct err *e);
 
+/* Gives back their memory; what is looked at again is read again. */
+void stamps_rest(struct stamps *s);
+
 uint32_t stamps_count(const struct stamps *s);
 /* STAMP_NONE when there is none. */
 uint32_t stamps_find(const struct stamps *s, const char *path);

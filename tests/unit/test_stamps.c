@@ -267,6 +267,8 @@ static void a_stamp_is_renewed_only_for_what_it_should_hold(void **state)
     let_time_pass();
     assert_int_equal(stamps_renew(s, stamps_find(s, "src"), NULL, cache, os_stamp_ns(), &e), 0);
     assert_moved(s, cache, (const char *const[]){NULL});
+    stamps_rest(s); /* forgets nothing */
+    assert_moved(s, cache, (const char *const[]){NULL});
     stamps_free(s);
     hash_cache_close(cache);
 }
@@ -331,6 +333,7 @@ static void a_full_disk_costs_the_file_alone(void **state)
     stamps_remember(s, &key, 3);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_int_equal(rc, 0);
+    stamps_rest(s);
     assert_moved(s, cache, (const char *const[]){NULL});
     assert_false(stamps_covers(s, 1));
     assert_true(stamps_knows(s, &key, &nodes));
