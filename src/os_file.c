@@ -155,12 +155,16 @@ int os_read(const char *path, struct buf *out, struct err *e)
     return rc;
 }
 
+/* What is written in one call lies together in the kernel's memory, and whoever maps the file and
+ * looks at one page of that has all of it mapped. */
+#define WRITE_BYTES ((size_t)64 << 10)
+
 int os_write_fd(int fd, const void *bytes, size_t len, const char *path, struct err *e)
 {
     const char *from = bytes;
 
     while (len > 0) {
-        ssize_t n = fault("write") ? -1 : write(fd, from, len);
+        ssize_t n = fault("write") ? -1 : write(fd, from, len < WRITE_BYTES ? len : WRITE_BYTES);
 
         if (n < 0 && errno == EINTR)
             continue;
