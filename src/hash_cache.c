@@ -382,10 +382,28 @@ static void image_add_stored(struct image *image, const struct hash_cache *c)
     }
 }
 
-static void image_finish(struct image *image, struct buf *out)
+static int write_parts(const struct image *image, const struct header *h, const uint32_t *slots,
+                       const char *path, struct err *e)
+{
+    char *temp;
+    int fd;
+
+    if (os_temp_open(path, 0644, &temp, &fd, e) < 0)
+        return -1;
+    if (os_write_fd(fd, h, sizeof(*h), path, e) == 0 &&
+        os_write_fd(fd, image->entries, image->count * sizeof(*image->entries), path, e) == 0 &&
+        os_write_fd(fd, slots, h->slot_count * sizeof(*slots), path, e) == 0 &&
+        os_write_fd(fd, image->text.ptr, image->text.len, path, e) == 0)
+        return os_temp_keep(path, temp, fd, false, e);
+    os_temp_drop(temp, fd);
+    return -1;
+}
+
+static int image_write(const struct image *image, const char *path, struct err *e)
 {
     struct header h = {.magic = MAGIC, .order = BYTE_ORDER_MARK, .slot_count = 16};
     uint32_t *slots;
+    int rc;
 
     h.count = image->count;
     h.text_bytes = (uint32_t)image->text.len;
@@ -399,11 +417,9 @@ static void image_finish(struct image *image, struct buf *out)
             at++;
         slots[at & (h.slot_count - 1)] = i + 1;
     }
-    buf_add(out, &h, sizeof(h));
-    buf_add(out, image->entries, image->count * sizeof(*image->entries));
-    buf_add(out, slots, h.slot_count * sizeof(*slots));
-    buf_add(out, image->text.ptr, image->text.len);
+    rc = write_parts(image, &h, slots, path, e);
     free(slots);
+    return rc;
 }
 
 /* The file is written whole: a few small files are read again sooner. In bytes hashed, a file costs
@@ -421,7 +437,6 @@ int hash_cache_save(struct hash_cache *cache, struct err *e)
 {
     size_t fresh = cache->fresh_paths.len;
     struct image image = {0};
-    struct buf out = {0};
     int rc;
 
     if (!is_worth_writing(cache))
@@ -430,14 +445,12 @@ int hash_cache_save(struct hash_cache *cache, struct err *e)
     image_add_stored(&image, cache);
     for (size_t i = 0; i < fresh; i++)
         image_add(&image, &cache->fresh[i], cache->fresh_paths.at[i], 0);
-    image_finish(&image, &out);
     rc = os_mkdirs_for(cache->path, e);
     if (rc == 0)
-        rc = os_write(cache->path, out.ptr, out.len, 0644, e);
+        rc = image_write(&image, cache->path, e);
     cache->dirty = rc < 0;
     free(image.entries);
     buf_release(&image.text);
-    buf_release(&out);
     return rc;
 }
 

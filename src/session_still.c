@@ -10,6 +10,9 @@
 #define NEVER_STILL                                                                                \
     (NODE_ALWAYS | NODE_MEASURES | NODE_DEVICE | NODE_ASKED | NODE_SOFT_FAIL | NODE_CONSOLE)
 
+/* After so many nodes, what was seen of the graph is given back. */
+#define REST_EVERY 4096
+
 static char *stamps_at(struct session *s)
 {
     return arena_printf(s->arena, "%s/stamps", s->state_dir);
@@ -338,6 +341,8 @@ static int write_all(struct settling *t, struct err *e)
     for (size_t i = 0; i < t->plan->order.len && rc == 0; i++) {
         uint32_t node = t->plan->order.at[i];
 
+        if (i % REST_EVERY == 0)
+            graph_rest(t->g);
         if (!came_out(t, node))
             continue;
         rc = settle_node(t, node, e);

@@ -45,7 +45,8 @@ size_t stamps_layout_bytes(const struct stamps_header *h)
     return lay_out(h, &unused, NULL);
 }
 
-bool stamps_point(struct stamps *s, void *block, size_t bytes)
+/* Points the arrays into the block; false when they do not fill it. */
+static bool point(struct stamps *s, void *block, size_t bytes)
 {
     s->header = block;
     s->bytes = bytes;
@@ -123,7 +124,7 @@ struct stamps *stamps_map(const char *path, const struct digest *key)
     s = xcalloc(1, sizeof(*s));
     s->path = xstrdup(path);
     s->fd = fd;
-    if (stamps_point(s, block, (size_t)st.st_size) && is_sound(s, key))
+    if (point(s, block, (size_t)st.st_size) && is_sound(s, key))
         return s;
     s->header = block;
     s->bytes = (size_t)st.st_size;

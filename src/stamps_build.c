@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PIECE_BYTES ((size_t)64 << 10)
+
 /* A stamp in the making. */
 struct draft {
     const char *path;
@@ -21,7 +23,8 @@ struct stamps_builder {
     struct draft *drafts;
     size_t count, cap;
     struct strmap by_path;
-    struct ids users; /* stamp and user by turns */
+    struct ids users; /* stamps, user by user */
+    struct ids turns; /* where in `users` another user begins, and which, by turns */
     struct draft_value *values;
     size_t value_count, value_cap;
     uint8_t *cover;
@@ -29,6 +32,7 @@ struct stamps_builder {
     struct arena arena;
     struct strmap folder_ids;
     struct strs folders;
+    struct buf folder; /* the one at hand */
 };
 
 struct stamps_builder *stamps_build(uint32_t node_count)
@@ -51,25 +55,29 @@ void stamps_discard(struct stamps_builder *b)
     strmap_release(&b->folder_ids);
     strs_release(&b->folders);
     ids_release(&b->users);
+    ids_release(&b->turns);
+    buf_release(&b->folder);
     arena_release(&b->arena);
     free(b);
 }
 
 static uint32_t folder_id(struct stamps_builder *b, const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    size_t len = slash == path ? 1 : slash ? (size_t)(slash - path) : 0;
-    char *folder = slash ? arena_strndup(&b->arena, path, len) : arena_strdup(&b->arena, ".");
+    const char *slash = strrchr(path, '/'), *folder;
     uint32_t id;
 
+    buf_reset(&b->folder);
+    if (slash)
+        buf_add(&b->folder, path, slash == path ? 1 : (size_t)(slash - path));
+    folder = slash ? buf_text(&b->folder) : ".";
     /* Files come folder by folder, mostly. */
     if (b->count > 0 && !strcmp(b->folders.at[b->drafts[b->count - 1].folder], folder))
         return b->drafts[b->count - 1].folder;
     id = strmap_get(&b->folder_ids, folder);
     if (id == STRMAP_NONE) {
         id = (uint32_t)b->folders.len;
-        strs_push(&b->folders, folder);
-        strmap_set(&b->folder_ids, folder, id);
+        strs_push(&b->folders, arena_strdup(&b->arena, folder));
+        strmap_set(&b->folder_ids, b->folders.at[id], id);
     }
     return id;
 }
@@ -97,8 +105,11 @@ uint32_t stamps_add(struct stamps_builder *b, const char *path, enum stamp_kind 
 void stamps_add_user(struct stamps_builder *b, uint32_t stamp, uint32_t user)
 {
     b->drafts[stamp].user_count++;
+    if (b->turns.len == 0 || b->turns.at[b->turns.len - 1] != user) {
+        ids_push(&b->turns, (uint32_t)b->users.len);
+        ids_push(&b->turns, user);
+    }
     ids_push(&b->users, stamp);
-    ids_push(&b->users, user);
 }
 
 void stamps_add_value(struct stamps_builder *b, uint32_t kind, const char *what,
@@ -159,14 +170,6 @@ static void put_in_order(const struct stamps_builder *b, struct ranked *folders,
     free(rank);
 }
 
-static uint32_t add_text(struct buf *text, const char *what)
-{
-    uint32_t at = (uint32_t)text->len;
-
-    buf_add(text, what, strlen(what) + 1);
-    return at;
-}
-
 static int look_at(const struct draft *d, struct hash_cache *cache, int64_t since_ns,
                    struct stamps_look *look, struct err *e)
 {
@@ -187,24 +190,6 @@ static int look_at(const struct draft *d, struct hash_cache *cache, int64_t sinc
     return 0;
 }
 
-/* Users of a stamp lie together, stamps in their order. */
-static void fill_users(const struct stamps_builder *b, const uint32_t *place, struct stamps *s,
-                       uint32_t *users)
-{
-    uint32_t at = 0;
-
-    for (uint32_t i = 0; i < s->header->stamp_count; i++) {
-        s->facts[i].users = at;
-        at += s->facts[i].user_count;
-        s->facts[i].user_count = 0;
-    }
-    for (size_t i = 0; i < b->users.len; i += 2) {
-        struct stamps_fact *fact = &s->facts[place[b->users.at[i]]];
-
-        users[fact->users + fact->user_count++] = b->users.at[i + 1];
-    }
-}
-
 static uint64_t random_id(const struct stamps_builder *b)
 {
     struct rng rng = {(uint64_t)os_wall_ns() ^ (uint64_t)(uintptr_t)b};
@@ -212,96 +197,230 @@ static uint64_t random_id(const struct stamps_builder *b)
     return rng_next(&rng);
 }
 
+/* The file on its way out, piece by piece: whole, it would be a good part of what a build holds. */
 struct image {
-    struct stamps_header header;
+    const struct stamps_builder *b;
     struct ranked *folders, *order;
-    uint32_t *first; /* of each folder, its first stamp */
-    uint32_t *place; /* of each draft, its number in the file */
-    struct buf text;
-    uint32_t *names, *paths, *whats;
+    uint32_t *first;   /* of each folder, its first stamp */
+    uint32_t names_at; /* where in the text those of stamps begin */
+    struct stamps_header header;
+    const char *path;
+    int fd;
+    struct buf piece;
+    uint64_t bytes; /* so far */
 };
 
-static void make_text(const struct stamps_builder *b, struct image *m)
+static int flush(struct image *m, struct err *e)
 {
-    buf_addch(&m->text, '\0');
-    for (size_t i = 0; i < b->folders.len; i++)
-        m->paths[i] = add_text(&m->text, m->folders[i].text);
-    for (size_t i = 0; i < b->count; i++)
-        m->names[i] = add_text(&m->text, m->order[i].text);
-    for (size_t i = 0; i < b->value_count; i++)
-        m->whats[i] = add_text(&m->text, b->values[i].what);
+    int rc = os_write_fd(m->fd, buf_text(&m->piece), m->piece.len, m->path, e);
+
+    buf_reset(&m->piece);
+    return rc;
 }
 
-static int fill(const struct stamps_builder *b, struct image *m, struct stamps *s,
-                struct hash_cache *cache, int64_t since_ns, struct err *e)
+static int put(struct image *m, const void *bytes, size_t len, struct err *e)
 {
-    struct stamps_folder *folders = (struct stamps_folder *)(uintptr_t)s->folders;
-    struct stamps_value *values = (struct stamps_value *)(uintptr_t)s->values;
-
-    for (uint32_t f = 0; f < b->folders.len; f++) {
-        folders[f] =
-            (struct stamps_folder){m->paths[f], m->first[f], m->first[f + 1] - m->first[f]};
-        for (uint32_t i = m->first[f]; i < m->first[f + 1]; i++) {
-            const struct draft *d = &b->drafts[m->order[i].id];
-
-            m->place[m->order[i].id] = i;
-            s->looks[i] = (struct stamps_look){.name = m->names[i], .kind = d->kind};
-            s->facts[i] =
-                (struct stamps_fact){.digest = d->digest, .folder = f, .user_count = d->user_count};
-            if (look_at(d, cache, since_ns, &s->looks[i], e) < 0)
-                return -1;
-        }
-    }
-    for (size_t i = 0; i < b->value_count; i++)
-        values[i] = (struct stamps_value){b->values[i].digest, m->whats[i], b->values[i].kind};
-    fill_users(b, m->place, s, (uint32_t *)(uintptr_t)s->users);
-    memcpy(s->cover, b->cover, b->node_count);
-    memcpy((char *)(uintptr_t)s->text, m->text.ptr, m->text.len);
+    m->bytes += len;
+    if (m->piece.len + len > PIECE_BYTES && flush(m, e) < 0)
+        return -1;
+    if (len > PIECE_BYTES)
+        return os_write_fd(m->fd, bytes, len, m->path, e);
+    buf_add(&m->piece, bytes, len);
     return 0;
+}
+
+/* Each part begins at a multiple of 8. */
+static int end_part(struct image *m, struct err *e)
+{
+    static const char zeros[8];
+
+    return put(m, zeros, (size_t)(-m->bytes % 8), e);
+}
+
+static size_t text_size(const char *text)
+{
+    return strlen(text) + 1;
+}
+
+static struct stamps_folder *make_folders(const struct image *m)
+{
+    uint32_t count = m->header.folder_count, at = 1;
+    struct stamps_folder *folders = xcalloc(count + 1, sizeof(*folders));
+
+    for (uint32_t f = 0; f < count; f++) {
+        folders[f] = (struct stamps_folder){at, m->first[f], m->first[f + 1] - m->first[f]};
+        at += (uint32_t)text_size(m->folders[f].text);
+    }
+    return folders;
+}
+
+static struct stamps_value *make_values(const struct image *m)
+{
+    const struct stamps_builder *b = m->b;
+    struct stamps_value *values = xcalloc(b->value_count + 1, sizeof(*values));
+    uint32_t at = m->names_at;
+
+    for (size_t i = 0; i < b->count; i++)
+        at += (uint32_t)text_size(m->order[i].text);
+    for (size_t i = 0; i < b->value_count; i++) {
+        values[i] = (struct stamps_value){b->values[i].digest, at, b->values[i].kind};
+        at += (uint32_t)text_size(b->values[i].what);
+    }
+    return values;
+}
+
+static uint32_t count_text(struct image *m)
+{
+    const struct stamps_builder *b = m->b;
+    size_t bytes = 1;
+
+    for (size_t i = 0; i < b->folders.len; i++)
+        bytes += text_size(m->folders[i].text);
+    m->names_at = (uint32_t)bytes;
+    for (size_t i = 0; i < b->count; i++)
+        bytes += text_size(m->order[i].text);
+    for (size_t i = 0; i < b->value_count; i++)
+        bytes += text_size(b->values[i].what);
+    return (uint32_t)bytes;
+}
+
+static int put_looks(struct image *m, struct hash_cache *cache, int64_t since_ns, struct err *e)
+{
+    uint32_t name = m->names_at;
+    int rc = 0;
+
+    for (size_t i = 0; i < m->b->count && rc == 0; i++) {
+        const struct draft *d = &m->b->drafts[m->order[i].id];
+        struct stamps_look look = {.name = name, .kind = d->kind};
+
+        rc = look_at(d, cache, since_ns, &look, e);
+        if (rc == 0)
+            rc = put(m, &look, sizeof(look), e);
+        name += (uint32_t)text_size(m->order[i].text);
+    }
+    return rc < 0 ? -1 : end_part(m, e);
+}
+
+static int put_facts(struct image *m, struct err *e)
+{
+    uint32_t users = 0, folder = 0;
+
+    for (uint32_t i = 0; i < m->b->count; i++) {
+        const struct draft *d = &m->b->drafts[m->order[i].id];
+
+        while (i >= m->first[folder + 1])
+            folder++;
+        if (put(m,
+                &(struct stamps_fact){.digest = d->digest,
+                                      .folder = folder,
+                                      .users = users,
+                                      .user_count = d->user_count},
+                sizeof(struct stamps_fact), e) < 0)
+            return -1;
+        users += d->user_count;
+    }
+    return end_part(m, e);
+}
+
+/* Users of a stamp lie together, stamps in their order. */
+static int put_users(struct image *m, struct err *e)
+{
+    const struct stamps_builder *b = m->b;
+    uint32_t *next = xcalloc(b->count + 1, sizeof(*next)), at = 0;
+    uint32_t *users = xcalloc(b->users.len + 1, sizeof(*users));
+    int rc;
+
+    for (size_t i = 0; i < b->count; i++) {
+        next[m->order[i].id] = at;
+        at += b->drafts[m->order[i].id].user_count;
+    }
+    for (size_t t = 0; t < b->turns.len; t += 2) {
+        size_t end = t + 2 < b->turns.len ? b->turns.at[t + 2] : b->users.len;
+
+        for (size_t i = b->turns.at[t]; i < end; i++)
+            users[next[b->users.at[i]]++] = b->turns.at[t + 1];
+    }
+    rc = put(m, users, b->users.len * sizeof(*users), e);
+    free(next);
+    free(users);
+    return rc < 0 ? -1 : end_part(m, e);
+}
+
+static int put_text(struct image *m, struct err *e)
+{
+    const struct stamps_builder *b = m->b;
+    int rc = put(m, "", 1, e);
+
+    for (size_t i = 0; i < b->folders.len && rc == 0; i++)
+        rc = put(m, m->folders[i].text, text_size(m->folders[i].text), e);
+    for (size_t i = 0; i < b->count && rc == 0; i++)
+        rc = put(m, m->order[i].text, text_size(m->order[i].text), e);
+    for (size_t i = 0; i < b->value_count && rc == 0; i++)
+        rc = put(m, b->values[i].what, text_size(b->values[i].what), e);
+    return rc < 0 ? -1 : end_part(m, e);
+}
+
+static int put_all(struct image *m, struct hash_cache *cache, int64_t since_ns, struct err *e)
+{
+    const struct stamps_header *h = &m->header;
+    struct stamps_folder *folders = make_folders(m);
+    struct stamps_value *values = make_values(m);
+    struct stamps s = {.header = &m->header, .folders = folders, .values = values};
+    int rc;
+
+    m->header.check = stamps_checksum(&s);
+    rc = put(m, h, sizeof(*h), e) < 0 || end_part(m, e) < 0 ||
+                 put(m, folders, h->folder_count * sizeof(*folders), e) < 0 || end_part(m, e) < 0 ||
+                 put_looks(m, cache, since_ns, e) < 0 || put_facts(m, e) < 0 ||
+                 put_users(m, e) < 0 || put(m, values, h->value_count * sizeof(*values), e) < 0 ||
+                 end_part(m, e) < 0 || put(m, m->b->cover, h->node_count, e) < 0 ||
+                 end_part(m, e) < 0 || put_text(m, e) < 0
+             ? -1
+             : flush(m, e);
+    if (rc == 0 && m->bytes != h->total_bytes)
+        BUG("stamps do not fill their file");
+    free(folders);
+    free(values);
+    return rc;
+}
+
+static int write_file(struct image *m, struct hash_cache *cache, int64_t since_ns, struct err *e)
+{
+    char *temp;
+
+    if (os_temp_open(m->path, 0644, &temp, &m->fd, e) < 0)
+        return -1;
+    if (put_all(m, cache, since_ns, e) == 0)
+        return os_temp_keep(m->path, temp, m->fd, false, e);
+    os_temp_drop(temp, m->fd);
+    return -1;
 }
 
 int stamps_write(struct stamps_builder *b, const char *path, const struct digest *key,
                  struct hash_cache *cache, int64_t since_ns, struct err *e)
 {
-    struct image m = {.folders = xcalloc(b->folders.len + 1, sizeof(*m.folders)),
+    struct image m = {.b = b,
+                      .path = path,
+                      .folders = xcalloc(b->folders.len + 1, sizeof(*m.folders)),
                       .order = xcalloc(b->count + 1, sizeof(*m.order)),
-                      .first = xcalloc(b->folders.len + 3, sizeof(*m.first)),
-                      .place = xcalloc(b->count + 1, sizeof(*m.place)),
-                      .names = xcalloc(b->count + 1, sizeof(*m.names)),
-                      .paths = xcalloc(b->folders.len + 1, sizeof(*m.paths)),
-                      .whats = xcalloc(b->value_count + 1, sizeof(*m.whats))};
-    struct stamps s;
-    struct stamps_header *h;
+                      .first = xcalloc(b->folders.len + 3, sizeof(*m.first))};
     int rc;
 
     put_in_order(b, m.folders, m.order, m.first);
-    make_text(b, &m);
     m.header = (struct stamps_header){.magic = STAMPS_MAGIC,
                                       .id = random_id(b),
                                       .key = *key,
                                       .folder_count = (uint32_t)b->folders.len,
                                       .stamp_count = (uint32_t)b->count,
-                                      .user_count = (uint32_t)(b->users.len / 2),
+                                      .user_count = (uint32_t)b->users.len,
                                       .value_count = (uint32_t)b->value_count,
                                       .node_count = b->node_count,
-                                      .text_bytes = (uint32_t)m.text.len};
+                                      .text_bytes = count_text(&m)};
     m.header.total_bytes = stamps_layout_bytes(&m.header);
-    h = xcalloc(1, m.header.total_bytes);
-    *h = m.header;
-    if (!stamps_point(&s, h, h->total_bytes))
-        BUG("stamps do not fill their file");
-    rc = fill(b, &m, &s, cache, since_ns, e);
-    h->check = stamps_checksum(&s);
-    if (rc == 0)
-        rc = os_write(path, h, h->total_bytes, 0644, e);
-    free(h);
+    rc = write_file(&m, cache, since_ns, e);
     free(m.folders);
     free(m.order);
     free(m.first);
-    free(m.place);
-    free(m.names);
-    free(m.paths);
-    free(m.whats);
-    buf_release(&m.text);
+    buf_release(&m.piece);
     return rc;
 }

@@ -69,8 +69,6 @@ struct stamps {
     const char *text;
 };
 
-/* Points the arrays into the block; false when they do not fill it. */
-bool stamps_point(struct stamps *s, void *block, size_t bytes);
 size_t stamps_layout_bytes(const struct stamps_header *h);
 uint64_t stamps_checksum(const struct stamps *s);
 /* Writes what was changed within the mapping to the file, before anything that is put later. */
