@@ -73,11 +73,9 @@ static void grow_slots(struct graph_builder *b)
     free(old);
 }
 
-static struct text_slot *intern(struct graph_builder *b, const char *text)
+static struct text_slot *intern_hashed(struct graph_builder *b, const char *text, size_t len,
+                                       uint32_t hash)
 {
-    size_t len = strlen(text);
-    uint32_t hash = graph_hash(text, len);
-
     if (b->text.len + len + 1 >= UINT32_MAX) {
         b->overflow = true;
         text = "?";
@@ -95,9 +93,13 @@ static struct text_slot *intern(struct graph_builder *b, const char *text)
     return slot;
 }
 
-/* The same few texts come again and again ("cc", "-c", a common header), from the same address:
- * that is a cheaper key than what they say. In one declaration it is enough (a command mostly names
- * its inputs), in another one what they say is compared. */
+static struct text_slot *intern(struct graph_builder *b, const char *text)
+{
+    size_t len = strlen(text);
+
+    return intern_hashed(b, text, len, graph_hash(text, len));
+}
+
 static struct recent *recent_of(struct graph_builder *b, const char *text)
 {
     uintptr_t address = (uintptr_t)text;
@@ -105,25 +107,44 @@ static struct recent *recent_of(struct graph_builder *b, const char *text)
     return &b->recent[(address >> 3 ^ address >> 13) % ARRAY_LEN(b->recent)];
 }
 
-static struct text_slot *find_recent(struct graph_builder *b, const char *text)
+/* What is known of a text that this declaration named before: a command mostly names its inputs. */
+static struct recent *find_recent(struct graph_builder *b, const char *text)
 {
-    const struct recent *r = recent_of(b, text);
-    struct text_slot *slot = &b->slots[r->slot & (b->slot_count - 1)];
+    struct recent *r = recent_of(b, text);
 
-    if (b->reading && r->address == text && r->decl == b->decl)
-        return slot;
-    return slot->text && !strcmp(builder_text(b, slot->text), text) ? slot : NULL;
+    return b->reading && r->address == text && r->decl == b->decl ? r : NULL;
 }
 
 static struct text_slot *intern_again(struct graph_builder *b, const char *text)
 {
-    struct text_slot *slot = find_recent(b, text);
+    const struct recent *r = find_recent(b, text);
 
-    if (!slot)
-        slot = intern(b, text);
+    if (r && r->slot != GRAPH_NONE)
+        return &b->slots[r->slot];
+    size_t len = strlen(text);
+    uint32_t hash = r ? r->hash : graph_hash(text, len);
+    struct text_slot *slot = intern_hashed(b, text, len, hash);
     if (text != b->path.ptr)
-        *recent_of(b, text) = (struct recent){text, b->decl, (uint32_t)(slot - b->slots)};
+        *recent_of(b, text) = (struct recent){text, b->decl, hash, (uint32_t)(slot - b->slots)};
     return slot;
+}
+
+/* In a large graph slots, and what they say, lie all over the memory. All of a list are asked for
+ * before the first is looked at, so that the processor waits for them at once. */
+static void expect(struct graph_builder *b, const struct strs *texts)
+{
+    uint32_t mask = b->slot_count - 1;
+
+    for (size_t i = 0; i < texts->len; i++) {
+        const char *text = texts->at[i];
+        if (find_recent(b, text))
+            continue;
+        uint32_t hash = graph_hash(text, strlen(text));
+        *recent_of(b, text) = (struct recent){text, b->decl, hash, GRAPH_NONE};
+        __builtin_prefetch(&b->slots[hash & mask]);
+    }
+    for (size_t i = 0; i < texts->len; i++)
+        __builtin_prefetch(builder_text(b, b->slots[recent_of(b, texts->at[i])->hash & mask].text));
 }
 
 static text_id add_text(struct graph_builder *b, const char *text)
@@ -221,12 +242,13 @@ static const char *clean_path(struct graph_builder *b, const char *path)
 
 static uint32_t add_artifact(struct graph_builder *b, const char *path)
 {
-    struct text_slot *slot = find_recent(b, path);
+    const struct recent *r = find_recent(b, path);
 
     /* Only clean paths name artifacts, so one that does needs no look. */
-    if (slot && slot->artifact != GRAPH_NONE)
-        return slot->artifact;
-    slot = path_is_clean(path) ? intern_again(b, path) : intern(b, clean_path(b, path));
+    if (r && r->slot != GRAPH_NONE && b->slots[r->slot].artifact != GRAPH_NONE)
+        return b->slots[r->slot].artifact;
+    struct text_slot *slot =
+        path_is_clean(path) ? intern_again(b, path) : intern(b, clean_path(b, path));
     if (slot->artifact == GRAPH_NONE) {
         slot->artifact = (uint32_t)b->artifacts.len;
         struct artifact *a = table_push(&b->artifacts);
@@ -249,6 +271,7 @@ static struct slice add_texts(struct graph_builder *b, const struct strs *texts)
 {
     struct slice s = begin_slice(b);
 
+    expect(b, texts);
     for (size_t i = 0; i < texts->len; i++)
         ids_push(&b->ids, add_text(b, texts->at[i]));
     end_slice(b, &s);
@@ -270,6 +293,7 @@ static struct slice add_artifacts(struct graph_builder *b, const struct strs *pa
     struct slice s = begin_slice(b);
     uint32_t mark = (uint32_t)b->nodes.len + 1;
 
+    expect(b, paths);
     for (size_t i = 0; i < paths->len; i++) {
         uint32_t id = add_artifact(b, paths->at[i]);
         struct artifact *a = builder_artifact(b, id);
@@ -400,7 +424,7 @@ static int add_name(struct graph_builder *b, const struct node_decl *d, uint32_t
         err_hint(e, "give it an output, or name = \"...\"");
         return err_at(e, d->place);
     }
-    struct text_slot *slot = intern(b, name);
+    struct text_slot *slot = intern_again(b, name);
     if (slot->node != GRAPH_NONE) {
         bool by_output = !d->name || !*d->name;
         err_set(e, by_output ? ERR_duplicate_output : ERR_duplicate_name,

@@ -12,12 +12,14 @@ struct text_slot {
     uint32_t artifact;
 };
 
-/* Where a text was met last: at an address that says the same as long as one declaration is read.
+/* Where a text of the declaration at hand was met: as long as one is read, an address says the
+ * same.
  */
 struct recent {
     const char *address;
     uint32_t decl;
-    uint32_t slot;
+    uint32_t hash;
+    uint32_t slot; /* GRAPH_NONE: only asked for */
 };
 
 /* A member that is resolved when everything is declared: ids.at[at] is its place in the node's
@@ -41,7 +43,7 @@ struct graph_builder {
     struct text_slot *slots;
     uint32_t slot_count; /* a power of two */
     uint32_t texts;
-    struct recent recent[4096]; /* by address */
+    struct recent recent[1024]; /* by address */
     uint32_t decl;              /* which declaration is being read; another one once slots moved */
     bool reading;
     struct table nodes, artifacts, tools, facts, pools, reads, pending;
