@@ -96,6 +96,11 @@ int64_t os_stamp_ns(void);
 /* The cores this process may run on. */
 int os_cores(void);
 
+/* Calls `fn` once after so long, in a signal handler of this thread (SIGALRM), unless it is cleared
+ * before; one at a time. NULL where there is no timer to be had. */
+struct os_alarm *os_alarm_set(int64_t after_ns, void (*fn)(void *ctx), void *ctx);
+void os_alarm_clear(struct os_alarm *alarm);
+
 /* An advisory lock on a file, freed by the kernel when the process dies. -1 is "not held". */
 int os_lock_try(const char *path, int *fd, bool *held_elsewhere, struct err *e);
 int os_lock_wait(const char *path, int *fd, struct err *e);
