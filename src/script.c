@@ -7,6 +7,9 @@
 /* Nearly all that evaluation makes is kept, so looking for garbage seldom is worth the memory. */
 #define GC_PAUSE_PERCENT 400
 #define STEPS_A_LOOK 100000
+/* Counting steps is a tenth of a large evaluation: without a limit of its own, one that is over
+ * before is not counted. */
+#define COUNT_AFTER_NS INT64_C(1000000000)
 
 struct script *script_of(lua_State *L)
 {
@@ -39,6 +42,12 @@ static void look(lua_State *L, lua_Debug *ar)
     err_hint(&s->err, "if this is meant, allow more with -D spak.steps=%lld",
              (long long)s->steps * 10);
     script_raise(L);
+}
+
+/* Lua allows this in a signal handler. */
+static void count_steps(void *L)
+{
+    lua_sethook(L, look, LUA_MASKCOUNT, STEPS_A_LOOK);
 }
 
 /* Lua puts "file:line: " before its own messages, with long names cut short. */
@@ -150,15 +159,15 @@ static int open_state(lua_State *L)
     return 0;
 }
 
-/* -D spak.steps=N, the one parameter that is the evaluator's own. */
-static int64_t step_limit(const struct script_options *o)
+/* -D spak.steps=N, the one parameter that is the evaluator's own; 0: it is not given. */
+static int64_t own_limit(const struct script_options *o)
 {
     static const char name[] = "spak.steps=";
 
     for (const char *const *p = o->params; p && *p; p++)
         if (text_starts_with(*p, name) && atoll(*p + sizeof(name) - 1) > 0)
             return atoll(*p + sizeof(name) - 1);
-    return STEP_LIMIT;
+    return 0;
 }
 
 static const char *const *copy_list(struct arena *arena, const char *const *list)
@@ -188,7 +197,8 @@ static struct script *script_new(const struct script_options *o)
     s->rule = "node";
     s->driver_node = GRAPH_NONE;
     s->complain_ref = s->tool_ref = s->driver_ref = s->commands_ref = LUA_NOREF;
-    s->steps = s->steps_left = step_limit(o);
+    s->steps = own_limit(o) ? own_limit(o) : STEP_LIMIT;
+    s->steps_left = s->steps;
     s->builder = graph_build();
     s->L = lua_newstate(script_allocate, s);
     *(struct script **)lua_getextraspace(s->L) = s;
@@ -203,17 +213,11 @@ struct graph_builder *script_builder(struct script *s)
 }
 
 /* lua/main.lua returns the function that evaluates a spakfile. */
-static int evaluate(struct script *s)
+static int call_main(struct script *s)
 {
     lua_State *L = s->L;
     struct buf path = {0};
 
-    lua_pushcfunction(L, open_state);
-    if (script_call(s, L, 0, 0) < 0)
-        return -1;
-    lua_gc(L, LUA_GCINC, GC_PAUSE_PERCENT, 0, 0);
-    s->running = L;
-    lua_sethook(L, look, LUA_MASKCOUNT, STEPS_A_LOOK);
     buf_addf(&path, "%s/main.lua", s->options.lua_dir);
     int r = script_load(s, L, buf_text(&path), FILE_ENGINE, &s->err);
     buf_release(&path);
@@ -221,6 +225,26 @@ static int evaluate(struct script *s)
         return -1;
     lua_pushstring(L, s->options.spakfile);
     return script_call(s, L, 1, 0);
+}
+
+static int evaluate(struct script *s)
+{
+    lua_State *L = s->L;
+    struct os_alarm *alarm = NULL;
+
+    lua_pushcfunction(L, open_state);
+    if (script_call(s, L, 0, 0) < 0)
+        return -1;
+    lua_gc(L, LUA_GCINC, GC_PAUSE_PERCENT, 0, 0);
+    s->running = L;
+    if (own_limit(&s->options) == 0)
+        alarm = os_alarm_set(COUNT_AFTER_NS, count_steps, L);
+    if (!alarm)
+        count_steps(L);
+    int r = call_main(s);
+    os_alarm_clear(alarm);
+    count_steps(L); /* of drivers: their threads are made as this one is */
+    return r;
 }
 
 struct script *script_evaluate(const struct script_options *o, struct graph **graph, struct err *e)
