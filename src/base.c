@@ -340,13 +340,10 @@ const char *buf_text(const struct buf *buf)
     return buf->ptr ? buf->ptr : "";
 }
 
-void ids_push(struct ids *ids, uint32_t id)
+void ids_grow(struct ids *ids)
 {
-    if (ids->len == ids->cap) {
-        ids->cap = grown_cap(ids->cap, ids->len + 1, sizeof(*ids->at));
-        ids->at = xrealloc(ids->at, ids->cap * sizeof(*ids->at));
-    }
-    ids->at[ids->len++] = id;
+    ids->cap = grown_cap(ids->cap, ids->len + 1, sizeof(*ids->at));
+    ids->at = xrealloc(ids->at, ids->cap * sizeof(*ids->at));
 }
 
 bool ids_contains(const struct ids *ids, uint32_t id)
@@ -364,14 +361,10 @@ void ids_release(struct ids *ids)
     *ids = (struct ids){0};
 }
 
-void strs_push(struct strs *strs, const char *text)
+void strs_grow(struct strs *strs)
 {
-    if (strs->cap < strs->len + 2) {
-        strs->cap = grown_cap(strs->cap, strs->len + 2, sizeof(*strs->at));
-        strs->at = xrealloc(strs->at, strs->cap * sizeof(*strs->at));
-    }
-    strs->at[strs->len++] = text;
-    strs->at[strs->len] = NULL;
+    strs->cap = grown_cap(strs->cap, strs->len + 2, sizeof(*strs->at));
+    strs->at = xrealloc(strs->at, strs->cap * sizeof(*strs->at));
 }
 
 static int compare_texts(const void *a, const void *b)

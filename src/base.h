@@ -79,7 +79,13 @@ struct ids {
     size_t len;
     size_t cap;
 };
-void ids_push(struct ids *ids, uint32_t id);
+void ids_grow(struct ids *ids);
+static inline void ids_push(struct ids *ids, uint32_t id)
+{
+    if (ids->len == ids->cap)
+        ids_grow(ids);
+    ids->at[ids->len++] = id;
+}
 bool ids_contains(const struct ids *ids, uint32_t id);
 void ids_release(struct ids *ids);
 
@@ -89,7 +95,14 @@ struct strs {
     size_t len;
     size_t cap;
 };
-void strs_push(struct strs *strs, const char *text);
+void strs_grow(struct strs *strs);
+static inline void strs_push(struct strs *strs, const char *text)
+{
+    if (strs->cap < strs->len + 2)
+        strs_grow(strs);
+    strs->at[strs->len++] = text;
+    strs->at[strs->len] = NULL;
+}
 void strs_sort(struct strs *strs);
 void strs_release(struct strs *strs);
 
