@@ -32,6 +32,13 @@ void *table_push(struct table *t)
     return entry;
 }
 
+static bool builder_has(const struct graph_builder *b, text_id id, const char *text, size_t len)
+{
+    const char *other = builder_text(b, id);
+
+    return id + len < b->text.len && !memcmp(other, text, len) && !other[len];
+}
+
 static struct text_slot *probe(const struct graph_builder *b, uint32_t hash, const char *text,
                                size_t len)
 {
@@ -41,8 +48,7 @@ static struct text_slot *probe(const struct graph_builder *b, uint32_t hash, con
         struct text_slot *slot = &b->slots[i];
         if (!slot->text)
             return slot;
-        const char *other = builder_text(b, slot->text);
-        if (slot->hash == hash && !strncmp(other, text, len) && !other[len])
+        if (slot->hash == hash && builder_has(b, slot->text, text, len))
             return slot;
     }
 }
@@ -134,6 +140,7 @@ static struct text_slot *intern_again(struct graph_builder *b, const char *text)
 static void expect(struct graph_builder *b, const struct strs *texts)
 {
     uint32_t mask = b->slot_count - 1;
+    bool fresh = false;
 
     for (size_t i = 0; i < texts->len; i++) {
         const char *text = texts->at[i];
@@ -142,8 +149,9 @@ static void expect(struct graph_builder *b, const struct strs *texts)
         uint32_t hash = graph_hash(text, strlen(text));
         *recent_of(b, text) = (struct recent){text, b->decl, hash, GRAPH_NONE};
         __builtin_prefetch(&b->slots[hash & mask]);
+        fresh = true;
     }
-    for (size_t i = 0; i < texts->len; i++)
+    for (size_t i = 0; fresh && i < texts->len; i++)
         __builtin_prefetch(builder_text(b, b->slots[recent_of(b, texts->at[i])->hash & mask].text));
 }
 
