@@ -125,28 +125,28 @@ static int place_in_directory(struct freeze *f, struct artifact *a)
     return 0;
 }
 
-/* A file in the folder of the file before lies in the same directory outputs: none, or it would
- * have been an error or marked. */
-static bool same_folder(const char *path, const char *before)
+static bool same_folder(const char *path, size_t folder, const char *other)
 {
-    const char *slash = strrchr(path, '/');
-
-    return slash && before && !strncmp(path, before, (size_t)(slash - path) + 1) &&
-           !strchr(before + (slash - path) + 1, '/');
+    return other && !strncmp(path, other, folder) && !strchr(other + folder, '/');
 }
 
+/* Files of one folder lie in the same directory outputs: none, or that would have been an error or
+ * marked. Of the folders met last one file each is remembered. */
 static int check_folders(struct freeze *f)
 {
-    const char *before = NULL;
+    const char *checked[256] = {0};
 
     for (uint32_t i = 0; i < f->b->artifacts.len; i++) {
         struct artifact *a = builder_artifact(f->b, i);
-        const char *path = builder_text(f->b, a->path);
-        if (same_folder(path, before))
+        const char *path = builder_text(f->b, a->path), *slash = strrchr(path, '/');
+        size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
+        const char **last = &checked[graph_hash(path, folder) % ARRAY_LEN(checked)];
+        if (same_folder(path, folder, *last))
             continue;
         if (place_in_directory(f, a) < 0)
             return -1;
-        before = a->flags & ARTIFACT_INSIDE ? NULL : path;
+        if (!(a->flags & ARTIFACT_INSIDE))
+            *last = path;
     }
     return 0;
 }
