@@ -4,8 +4,6 @@
 #include <string.h>
 
 #define STEP_LIMIT 1000000000
-/* Nearly all that evaluation makes is kept, so looking for garbage seldom is worth the memory. */
-#define GC_PAUSE_PERCENT 400
 #define STEPS_A_LOOK 100000
 /* Counting steps is a tenth of a large evaluation: without a limit of its own, one that is over
  * before is not counted. */
@@ -235,7 +233,6 @@ static int evaluate(struct script *s)
     lua_pushcfunction(L, open_state);
     if (script_call(s, L, 0, 0) < 0)
         return -1;
-    lua_gc(L, LUA_GCINC, GC_PAUSE_PERCENT, 0, 0);
     s->running = L;
     if (own_limit(&s->options) == 0)
         alarm = os_alarm_set(COUNT_AFTER_NS, count_steps, L);
