@@ -282,10 +282,11 @@ static bool add_argument(lua_State *L, struct short_text *t, char kind, int arg)
  * is something else, an error too: that is for Lua to say. */
 static bool format_path(lua_State *L)
 {
-    struct short_text t = {.len = 0};
+    struct short_text t; /* not cleared: that would cost more than the rest */
     size_t len;
     int arg = 1;
 
+    t.len = 0;
     if (lua_type(L, 1) != LUA_TSTRING)
         return false;
     const char *f = lua_tolstring(L, 1, &len), *end = f + len;

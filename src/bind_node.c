@@ -1,27 +1,9 @@
-#include "bind.h"
+#include "bind_node.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What a field of a node's table becomes. */
-enum form {
-    FORM_TEXT,     /* a text member of node_decl */
-    FORM_ONE_PATH, /* a text member that names a file */
-    FORM_LIST,     /* texts */
-    FORM_PATHS,    /* files: texts, marks, nodes standing for their outputs */
-    FORM_NODES,    /* names of nodes */
-    FORM_OUTPUTS,
-    FORM_MAP, /* name and value by turns, sorted */
-    FORM_FLAG,
-    FORM_UNFLAG, /* true takes the flag away, false sets it */
-    FORM_RUN,
-    FORM_TOOLS,
-    FORM_SECONDS,
-    FORM_PHASE,
-    FORM_SHELL,
-    FORM_DRIVER,
-};
 struct field {
     const char *name;
     enum form form;
@@ -30,7 +12,6 @@ struct field {
     bool hidden; /* for lua/ only */
 };
 
-#define AT(member) offsetof(struct node_decl, member)
 static const struct field fields[] = {
     {"name", FORM_TEXT, AT(name), 0, false},
     {"kind", FORM_TEXT, AT(kind), 0, false},
@@ -70,39 +51,18 @@ static const struct field fields[] = {
     {"driver", FORM_DRIVER, 0, 0, true},
 };
 
-struct seen_list {
-    const void *table;
-    size_t at, from, len; /* which list of node_decl its texts went to, and where in that */
-};
-
-/* One declaration on its way from Lua; its lists borrow the script's scratch. */
-struct reading {
-    lua_State *L;
-    struct script *s;
-    struct node_decl d;
-    bool public;
-    bool has_run, has_write, shell;
-    const char *bad;       /* the field that does not fit */
-    struct seen_list last; /* of nothing but texts: a command mostly holds its inputs once more */
-};
-
 static const size_t list_at[] = {AT(argv),    AT(env),    AT(params),     AT(facts),
                                  AT(tools),   AT(inputs), AT(order_only), AT(members),
                                  AT(outputs), AT(reads),  AT(proofs)};
 _Static_assert(ARRAY_LEN(list_at) == sizeof(((struct script *)0)->lists) / sizeof(struct strs),
                "a scratch list each");
 
-static struct strs *list_of(struct reading *r, size_t at)
-{
-    return (struct strs *)((char *)&r->d + at);
-}
-
 /* Takes the scratch lists, empty but with their memory. */
 static void borrow(struct reading *r)
 {
     for (size_t i = 0; i < ARRAY_LEN(list_at); i++) {
         r->s->lists[i].len = 0;
-        *list_of(r, list_at[i]) = r->s->lists[i];
+        *value_list(r, list_at[i]) = r->s->lists[i];
     }
     r->s->flags.len = 0;
     r->s->late.len = 0;
@@ -111,200 +71,8 @@ static void borrow(struct reading *r)
 static void give_back(struct reading *r)
 {
     for (size_t i = 0; i < ARRAY_LEN(list_at); i++)
-        r->s->lists[i] = *list_of(r, list_at[i]);
+        r->s->lists[i] = *value_list(r, list_at[i]);
     r->s->flags = r->d.output_flags;
-}
-
-/* NULL when it holds a NUL byte. */
-static const char *plain_text(lua_State *L, int index)
-{
-    size_t len;
-    const char *text = lua_tolstring(L, index, &len);
-
-    return strlen(text) == len ? text : NULL;
-}
-
-/* A number becomes text in scratch memory, because Lua's own is gone when the stack is popped. NULL
- * when it is neither. */
-static const char *scalar(struct reading *r, int index)
-{
-    switch (lua_type(r->L, index)) {
-    case LUA_TSTRING:
-        return plain_text(r->L, index);
-    case LUA_TNUMBER: {
-        lua_pushvalue(r->L, index);
-        const char *copy = arena_strdup(&r->s->decl_scratch, lua_tostring(r->L, -1));
-        lua_pop(r->L, 1);
-        return copy;
-    }
-    case LUA_TBOOLEAN:
-        return lua_toboolean(r->L, index) ? "true" : "false";
-    }
-    return NULL;
-}
-
-/* The text stays alive: it is the value of a field of a table that is. */
-static const char *field_text(struct reading *r, int table, const char *name)
-{
-    lua_pushstring(r->L, name);
-    lua_rawget(r->L, table);
-    const char *text = lua_type(r->L, -1) == LUA_TSTRING ? lua_tostring(r->L, -1) : NULL;
-    lua_pop(r->L, 1);
-    return text;
-}
-
-static bool field_true(lua_State *L, int table, const char *name)
-{
-    lua_pushstring(L, name);
-    lua_rawget(L, table);
-    bool is = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return is;
-}
-
-static void push_output(struct reading *r, const char *path, uint32_t flags)
-{
-    strs_push(&r->d.outputs, path);
-    ids_push(&r->d.output_flags, flags);
-}
-
-static bool read_list(struct reading *r, int index, enum form form, size_t at, int depth);
-
-/* The outputs of a node are its table's list part. */
-static bool read_node(struct reading *r, int index, enum form form, size_t at)
-{
-    if (form == FORM_OUTPUTS || form == FORM_LIST || form == FORM_TOOLS)
-        return false;
-    if (form == FORM_NODES) {
-        strs_push(list_of(r, at), field_text(r, index, "name"));
-        return true;
-    }
-    size_t n = lua_rawlen(r->L, index);
-    for (size_t i = 1; i <= n; i++) {
-        lua_rawgeti(r->L, index, (lua_Integer)i);
-        strs_push(list_of(r, at), lua_tostring(r->L, -1));
-        if (form == FORM_RUN)
-            strs_push(&r->s->late, lua_tostring(r->L, -1));
-        lua_pop(r->L, 1);
-        if (form == FORM_RUN)
-            break;
-    }
-    return n > 0;
-}
-
-static bool read_mark(struct reading *r, int index, enum form form, size_t at)
-{
-    const char *path = field_text(r, index, "path");
-    uint32_t flags = (field_true(r->L, index, "directory") ? ARTIFACT_DIRECTORY : 0) |
-                     (field_true(r->L, index, "traced") ? ARTIFACT_TRACED : 0) |
-                     (field_true(r->L, index, "metrics") ? ARTIFACT_METRICS : 0);
-
-    if (!path)
-        return false;
-    if (form == FORM_OUTPUTS)
-        push_output(r, path, flags);
-    else
-        strs_push(list_of(r, at), path);
-    return form != FORM_TOOLS;
-}
-
-static bool read_tool(struct reading *r, int index, enum form form, size_t at)
-{
-    const char *name = field_text(r, index, "name");
-
-    if (!name || (form != FORM_RUN && form != FORM_TOOLS))
-        return false;
-    strs_push(list_of(r, at), name);
-    return true;
-}
-
-static bool read_text(struct reading *r, const char *text, enum form form, size_t at)
-{
-    if (!text || (!*text && form != FORM_RUN))
-        return false;
-    if (form == FORM_OUTPUTS)
-        push_output(r, text, 0);
-    else
-        strs_push(list_of(r, at), text);
-    return true;
-}
-
-static bool read_item(struct reading *r, int index, enum form form, size_t at, int depth)
-{
-    if (lua_type(r->L, index) == LUA_TTABLE) {
-        if (bind_is(r->L, index, BIND_NODE))
-            return read_node(r, index, form, at);
-        if (bind_is(r->L, index, BIND_PATH))
-            return read_mark(r, index, form, at);
-        if (bind_is(r->L, index, BIND_TOOL))
-            return read_tool(r, index, form, at);
-        return read_list(r, index, form, at, depth + 1);
-    }
-    return lua_type(r->L, index) != LUA_TBOOLEAN && read_text(r, scalar(r, index), form, at);
-}
-
-/* What the list gave the last time; outputs have flags beside them. */
-static bool read_again(struct reading *r, const void *table, enum form form, size_t at)
-{
-    if (table != r->last.table || form == FORM_OUTPUTS || at == r->last.at)
-        return false;
-    for (size_t i = 0; i < r->last.len; i++)
-        strs_push(list_of(r, at), list_of(r, r->last.at)->at[r->last.from + i]);
-    return true;
-}
-
-/* Lists may hold lists, as { "a", glob "b*" } does. */
-static bool read_list(struct reading *r, int index, enum form form, size_t at, int depth)
-{
-    const void *table = lua_topointer(r->L, index);
-    size_t n = lua_rawlen(r->L, index), count = 0, texts = 0, from = list_of(r, at)->len;
-
-    if (depth > 8)
-        return false;
-    if (read_again(r, table, form, at))
-        return true;
-    luaL_checkstack(r->L, 6, "lists nested too deeply");
-    for (size_t i = 1; i <= n; i++) {
-        bool text = lua_rawgeti(r->L, index, (lua_Integer)i) == LUA_TSTRING;
-        bool fits = text ? read_text(r, plain_text(r->L, -1), form, at)
-                         : read_item(r, lua_gettop(r->L), form, at, depth);
-        texts += text;
-        lua_pop(r->L, 1);
-        if (!fits)
-            return false;
-    }
-    for (lua_pushnil(r->L); lua_next(r->L, index); lua_pop(r->L, 1))
-        count++;
-    if (count != n)
-        return false;
-    if (texts == n && form == FORM_PATHS)
-        r->last = (struct seen_list){table, at, from, n};
-    return true;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static bool read_map(struct reading *r, int index, size_t at)
-{
-    struct strs *out = list_of(r, at);
-
-    if (lua_type(r->L, index) != LUA_TTABLE)
-        return false;
-    for (lua_pushnil(r->L); lua_next(r->L, index); lua_pop(r->L, 1)) {
-        const char *value = scalar(r, lua_gettop(r->L));
-        if (lua_type(r->L, -2) != LUA_TSTRING || !value) {
-            lua_pop(r->L, 2);
-            return false;
-        }
-        strs_push(out, lua_tostring(r->L, -2));
-        strs_push(out, value);
-    }
-    if (out->len)
-        qsort(out->at, out->len / 2, 2 * sizeof(*out->at), by_name);
-    return true;
 }
 
 static bool read_phase(struct reading *r, int index)
@@ -355,41 +123,26 @@ static bool read_flag(struct reading *r, int index, uint32_t flag, bool when)
     return true;
 }
 
-/* One path, which may be a mark or a node with one output. */
-static bool read_one(struct reading *r, int index, const char **out)
-{
-    if (lua_type(r->L, index) == LUA_TTABLE && bind_is(r->L, index, BIND_PATH)) {
-        *out = field_text(r, index, "path");
-    } else if (lua_type(r->L, index) == LUA_TTABLE && bind_is(r->L, index, BIND_NODE)) {
-        lua_rawgeti(r->L, index, 1);
-        *out = lua_type(r->L, -1) == LUA_TSTRING ? lua_tostring(r->L, -1) : NULL;
-        lua_pop(r->L, 1);
-    } else {
-        *out = lua_type(r->L, index) == LUA_TSTRING ? scalar(r, index) : NULL;
-    }
-    return *out && **out;
-}
-
 static bool read_field(struct reading *r, const struct field *f, int index)
 {
     const char **text = (const char **)((char *)&r->d + f->at);
 
     switch (f->form) {
     case FORM_TEXT:
-        *text = lua_type(r->L, index) == LUA_TBOOLEAN ? NULL : scalar(r, index);
+        *text = lua_type(r->L, index) == LUA_TBOOLEAN ? NULL : value_scalar(r, index);
         r->has_write = r->has_write || f->at == AT(text);
         return *text != NULL;
     case FORM_ONE_PATH:
-        return read_one(r, index, text);
+        return value_path(r, index, text);
     case FORM_MAP:
-        return read_map(r, index, f->at);
+        return value_map(r, index, f->at);
     case FORM_FLAG:
         return read_flag(r, index, f->flag, true);
     case FORM_UNFLAG:
         return read_flag(r, index, f->flag, false);
     case FORM_RUN:
         r->has_run = true;
-        return read_item(r, index, FORM_RUN, AT(argv), 0);
+        return value_items(r, index, FORM_RUN, AT(argv));
     case FORM_SECONDS:
         return read_seconds(r, index);
     case FORM_PHASE:
@@ -404,7 +157,7 @@ static bool read_field(struct reading *r, const struct field *f, int index)
     case FORM_NODES:
     case FORM_OUTPUTS:
     case FORM_TOOLS:
-        return read_item(r, index, f->form, f->at, 0);
+        return value_items(r, index, f->form, f->at);
     }
     return false;
 }
@@ -426,7 +179,7 @@ static bool read_positional(struct reading *r)
 
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(r->L, 1, (lua_Integer)i);
-        bool fits = read_item(r, lua_gettop(r->L), FORM_OUTPUTS, AT(outputs), 0);
+        bool fits = value_items(r, lua_gettop(r->L), FORM_OUTPUTS, AT(outputs));
         lua_pop(r->L, 1);
         if (!fits)
             return false;
@@ -591,7 +344,7 @@ static void settle_stdout(struct reading *r)
     for (size_t i = 0; i < d->outputs.len; i++)
         if (!strcmp(d->outputs.at[i], d->stdout_to))
             return;
-    push_output(r, d->stdout_to, 0);
+    value_output(r, d->stdout_to, 0);
 }
 
 /* Leaves { name =, outputs... } on the stack: what other declarations refer to it by. */

@@ -542,7 +542,6 @@ int main(void)
         TEST(evaluation_is_the_same_every_time),
         TEST(a_list_that_comes_again_is_the_same_list),
         TEST(formats_say_what_luas_own_say),
-        TEST(formats_say_what_luas_own_say),
         TEST(what_runs_away_is_stopped),
         TEST(lua_errors_have_places),
         TEST(graph_errors_have_places),
