@@ -368,6 +368,15 @@ static int bind_tostring(lua_State *L)
     return 1;
 }
 
+/* A node without a name of its own is called after its first output. */
+static int bind_name_of_node(lua_State *L)
+{
+    bool name = lua_type(L, 2) == LUA_TSTRING && !strcmp(lua_tostring(L, 2), "name");
+
+    lua_rawgeti(L, 1, name ? 1 : 0);
+    return 1;
+}
+
 static void open_metatables(lua_State *L)
 {
     for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
@@ -378,6 +387,10 @@ static void open_metatables(lua_State *L)
         lua_setfield(L, -2, "__tostring");
         lua_pop(L, 1);
     }
+    luaL_getmetatable(L, BIND_NODE);
+    lua_pushcfunction(L, bind_name_of_node);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
 }
 
 /* engine.mark_of(value): "node", "path", "tool" or nil. */

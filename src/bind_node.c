@@ -347,24 +347,28 @@ static void settle_stdout(struct reading *r)
     value_output(r, d->stdout_to, 0);
 }
 
-/* Leaves { name =, outputs... } on the stack: what other declarations refer to it by. */
+/* Leaves { outputs... } on the stack, what other declarations refer to it by, with `name` when that
+ * is not the first output. */
 static void push_handle(struct reading *r, uint32_t id)
 {
     lua_State *L = r->L;
     const struct node_decl *d = &r->d;
 
-    lua_createtable(L, (int)d->outputs.len, 2);
+    lua_createtable(L, (int)d->outputs.len, 0);
     for (size_t i = 0; i < d->outputs.len; i++) {
         lua_pushstring(L, d->outputs.at[i]);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
-    lua_pushstring(L, d->name ? d->name : d->outputs.at[0]);
-    lua_setfield(L, -2, "name");
+    if (d->name && *d->name) {
+        lua_pushstring(L, d->name);
+        lua_setfield(L, -2, "name");
+    }
     if (d->flags & NODE_ASKED) {
         lua_pushinteger(L, id);
         lua_setfield(L, -2, "id");
     }
-    luaL_setmetatable(L, BIND_NODE);
+    lua_pushvalue(L, lua_upvalueindex(3));
+    lua_setmetatable(L, -2);
 }
 
 static void place_decl(struct reading *r, struct place *rule)
@@ -441,12 +445,18 @@ static void push_fields(lua_State *L)
 
 void bind_open_node(lua_State *L)
 {
+    static const struct {
+        const char *name;
+        bool public;
+    } functions[] = {{"node_public", true}, {"add", false}};
+
     push_fields(L);
-    lua_pushvalue(L, -1);
-    lua_pushboolean(L, true);
-    lua_pushcclosure(L, bind_add, 2);
-    lua_setfield(L, -3, "node_public");
-    lua_pushboolean(L, false);
-    lua_pushcclosure(L, bind_add, 2);
-    lua_setfield(L, -2, "add");
+    for (size_t i = 0; i < ARRAY_LEN(functions); i++) {
+        lua_pushvalue(L, -1);
+        lua_pushboolean(L, functions[i].public);
+        luaL_getmetatable(L, BIND_NODE);
+        lua_pushcclosure(L, bind_add, 3);
+        lua_setfield(L, -3, functions[i].name);
+    }
+    lua_pop(L, 1);
 }

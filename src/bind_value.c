@@ -61,13 +61,15 @@ static bool read_list(struct reading *r, int index, enum form form, size_t at, i
 /* The outputs of a node are its table's list part. */
 static bool read_node(struct reading *r, int index, enum form form, size_t at)
 {
+    const char *name = form == FORM_NODES ? field_text(r, index, "name") : NULL;
+
     if (form == FORM_OUTPUTS || form == FORM_LIST || form == FORM_TOOLS)
         return false;
-    if (form == FORM_NODES) {
-        strs_push(value_list(r, at), field_text(r, index, "name"));
+    if (name) {
+        strs_push(value_list(r, at), name);
         return true;
     }
-    size_t n = lua_rawlen(r->L, index);
+    size_t n = form == FORM_NODES ? 1 : lua_rawlen(r->L, index);
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(r->L, index, (lua_Integer)i);
         strs_push(value_list(r, at), lua_tostring(r->L, -1));

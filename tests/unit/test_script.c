@@ -105,6 +105,21 @@ static void targets_name_nodes(void **state)
     assert_int_equal(node_of(w, "other")->flags, NODE_TARGET);
 }
 
+static void a_node_in_hand_says_its_name(void **state)
+{
+    struct world *w = *state;
+
+    evaluate(
+        w,
+        "local a, b = node { 'out/a', write = 'x' }, node { 'out/b', name = 'bee', write = 'y' }\n"
+        "node { 'out/c', write = ('%s %s %s'):format(a.name, b.name, a.other), after = { a, b } }");
+    const struct node *n = node_of(w, "out/c");
+    assert_string_equal(graph_text(w->graph, n->text), "out/a bee nil");
+    assert_int_equal(n->members.len, 2);
+    assert_int_equal(w->graph->ids[n->members.at], graph_find_node(w->graph, "out/a"));
+    assert_int_equal(w->graph->ids[n->members.at + 1], graph_find_node(w->graph, "bee"));
+}
+
 static void docs_come_from_the_comment_or_the_prose_above(void **state)
 {
     struct world *w = *state;
@@ -532,6 +547,7 @@ int main(void)
         TEST(a_tool_built_here_is_waited_for),
         TEST(tools_may_be_optional_and_checked),
         TEST(targets_name_nodes),
+        TEST(a_node_in_hand_says_its_name),
         TEST(docs_come_from_the_comment_or_the_prose_above),
         TEST(places_are_those_of_the_users_call),
         TEST(wrong_arguments_are_refused_in_the_same_words),
