@@ -18,6 +18,9 @@
  */
 #define KEEP_SAVES 64
 
+#define PROGRAM_BYTES (1 << 20)
+#define BUILDS_TO_COME 32
+
 #define MAGIC "spakhc1\n"
 #define BYTE_ORDER_MARK 0x01020304u
 
@@ -423,13 +426,16 @@ static int image_write(const struct image *image, const char *path, struct err *
 }
 
 /* The file is written whole: a few small files are read again sooner. In bytes hashed, a file costs
- * 16 KiB to open and an entry of ours half a KiB to write. */
+ * 16 KiB to open and an entry of ours half a KiB to write. A large file mostly is a program, and
+ * every build to come would read it again. */
 static bool is_worth_writing(const struct hash_cache *c)
 {
     uint64_t saved = 0;
 
-    for (size_t i = 0; i < c->fresh_paths.len; i++)
-        saved += c->fresh[i].size_bytes + (16 << 10);
+    for (size_t i = 0; i < c->fresh_paths.len; i++) {
+        uint64_t bytes = c->fresh[i].size_bytes;
+        saved += bytes < PROGRAM_BYTES ? bytes + (16 << 10) : bytes * BUILDS_TO_COME;
+    }
     return c->dirty && saved >= (uint64_t)c->header.count * 512;
 }
 

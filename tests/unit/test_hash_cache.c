@@ -268,6 +268,54 @@ static void saving_writes_only_what_is_new(void **state)
     hash_cache_close(cache);
 }
 
+static void was_written(const char *path, bool expected, const struct os_stat *before)
+{
+    struct os_stat after;
+    struct err e = {0};
+
+    ok(os_stat(path, &after, &e), &e);
+    assert_int_equal(after.inode != before->inode, expected);
+}
+
+/* In a large project the file is not written for one more source, but it is for a compiler. */
+static void a_new_program_is_worth_a_write(void **state)
+{
+    struct hash_cache *cache = hash_cache_open("programs");
+    struct os_stat before;
+    struct err e = {0};
+    char path[32];
+    char *program = xmalloc((1 << 20) + 1);
+
+    (void)state;
+    for (int i = 0; i < 3000; i++) {
+        snprintf(path, sizeof(path), "large/%d", i);
+        put(path, "x");
+    }
+    memset(program, 'p', 1 << 20);
+    program[1 << 20] = '\0';
+    grow_old();
+    for (int i = 0; i < 3000; i++) {
+        snprintf(path, sizeof(path), "large/%d", i);
+        assert_digest_of(cache, path, "x");
+    }
+    save(cache);
+    hash_cache_close(cache);
+    cache = hash_cache_open("programs");
+    ok(os_stat("programs", &before, &e), &e);
+    put("large/source", "one more");
+    grow_old();
+    assert_digest_of(cache, "large/source", "one more");
+    save(cache);
+    was_written("programs", false, &before);
+    put("large/program", program);
+    grow_old();
+    assert_digest_of(cache, "large/program", program);
+    save(cache);
+    was_written("programs", true, &before);
+    free(program);
+    hash_cache_close(cache);
+}
+
 static void saving_where_one_cannot_is_an_error(void **state)
 {
     struct hash_cache *cache = hash_cache_open("w/c11");
@@ -475,6 +523,7 @@ int main(void)
         cmocka_unit_test(saving_keeps_what_was_not_asked_for),
         cmocka_unit_test(a_newer_digest_supersedes_the_stored_one),
         cmocka_unit_test(saving_writes_only_what_is_new),
+        cmocka_unit_test(a_new_program_is_worth_a_write),
         cmocka_unit_test(saving_where_one_cannot_is_an_error),
         cmocka_unit_test(entries_nobody_asks_for_are_dropped_in_the_end),
         cmocka_unit_test(a_flipped_bit_costs_time_not_truth),
