@@ -4,9 +4,9 @@
 usage: bench.py [OPTION]...
   --all              the whole table: 1k, 10k, 100k and 1M nodes, hashing, table and picture in the folder
   --spak FILE        the spak to time (out/bin/spak)
-  -n N,N,...         sizes of the graph (1000,10000); from 1,000,000 on nothing but the no-op
-  --cases C,C,...    full noop touch leaf header (all of them)
-  --tools T,T,...    spak spak-sandbox spak-watch ninja samu make tup bam stat floor (all that are here)
+  -n N,N,...         sizes of the graph (1000,10000); from 1,000,000 on nothing but the no-op and the description
+  --cases C,C,...    full noop touch leaf header parse (all of them)
+  --tools T,T,...    spak spak-sandbox spak-watch ninja samu make tup bam stat floor lua (all that are here)
   --rounds R         how often each is timed (5, a million nodes 3); a full build once
   -j JOBS            commands at once (the number of cores)
   --dir FOLDER       where the graphs are made, and found again the next time (out/bench/scale)
@@ -16,7 +16,8 @@ usage: bench.py [OPTION]...
 
 The tools work on copies of their own. `stat` is a program that only stats every file of the graph, on as many
 threads as there are cores, `floor` one that only runs the commands; `spak-watch` has `spak watch` running beside
-it. A tool that is not here, or cannot build the graph, is left out with a line that says so. Nothing is judged: a
+it. `parse` is what a description costs that nobody has read yet: spak evaluates and freezes it, ninja parses its own,
+`lua` is plain Lua over the same spakfile with a `node` that does nothing. A tool that is not here, or cannot build the graph, is left out with a line that says so. Nothing is judged: a
 person reads the table.
 """
 import argparse
@@ -34,8 +35,8 @@ import report
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-CASES = ["full", "noop", "touch", "leaf", "header"]
-TOOLS = ["spak", "spak-sandbox", "spak-watch", "ninja", "samu", "make", "tup", "bam", "stat", "floor"]
+CASES = ["full", "noop", "touch", "leaf", "header", "parse"]
+TOOLS = ["spak", "spak-sandbox", "spak-watch", "ninja", "samu", "make", "tup", "bam", "stat", "floor", "lua"]
 GIANT = 1_000_000
 HASHED_FILES, HASHED_BYTES = 128, 8 << 20
 
@@ -46,6 +47,7 @@ class Tool:
     def __init__(self, name, graph, command, made, most=GIANT - 1):
         self.name, self.graph, self.command, self.made, self.most = name, graph, command, made, most
         self.beside = None  # what runs beside it, before it is timed
+        self.parse = None  # reads its description and does no more
 
     def here(self):
         return shutil.which(self.command[0]) is not None
@@ -56,11 +58,15 @@ def all_tools(spak, jobs):
     build = [spak, "build", "-q", "--no-trace", j]
     watched = Tool("spak-watch", "spak", build + ["--no-sandbox"], ["out"])
     watched.beside = [spak, "watch"]
+    plain = Tool("spak", "spak", build + ["--no-sandbox"], ["out"], GIANT)
+    plain.parse = [spak, "targets"]
+    ninja = Tool("ninja", "ninja", ["ninja", j, "--quiet"], ["out", ".ninja_log", ".ninja_deps"], GIANT)
+    ninja.parse = ["ninja", "-t", "rules"]
     return [
-        Tool("spak", "spak", build + ["--no-sandbox"], ["out"], GIANT),
+        plain,
         Tool("spak-sandbox", "spak", build, ["out"]),
         watched,
-        Tool("ninja", "ninja", ["ninja", j, "--quiet"], ["out", ".ninja_log", ".ninja_deps"], GIANT),
+        ninja,
         Tool("samu", "ninja", ["samu", j], ["out", ".ninja_log", ".ninja_deps"]),
         Tool("make", "make", ["make", "-rRs", j], ["out"], GIANT),
         Tool("tup", "tup", ["tup", "--quiet", j], ["out", ".tup"], 10_000),
@@ -83,7 +89,10 @@ def clean(tool, n, folder):
 def edit(case, n, folder, round_number):
     """What somebody did before the build that is timed."""
     leaf = os.path.join(folder, generate.source(n // 2))
-    if case == "touch":
+    frozen = os.path.join(folder, "out/.spak/graph")
+    if case == "parse" and os.path.exists(frozen):
+        os.remove(frozen)
+    elif case == "touch":
         os.utime(leaf)
     elif case in ("leaf", "header"):
         path = leaf if case == "leaf" else os.path.join(folder, generate.header(0))
@@ -182,6 +191,12 @@ class Bench:
         write_lines(os.path.join(folder, "list"), most + ["", final])
         self.results.add(n, "full", "floor", self.timed([self.program("floor"), "list", str(self.o.jobs)], folder))
 
+    def lua(self, n, spak):
+        """The language alone: what a node is declared with is made, and thrown away."""
+        stub = os.path.join(self.dir, "stub.lua")
+        write_lines(stub, ["node = function() end", "target = function() return node end", 'dofile "spakfile"'])
+        return self.timed(["lua5.4", stub], self.folder(spak, n))
+
     def size(self, n):
         tools = [t for t in all_tools(self.o.spak, self.o.jobs) if t.name in self.o.tools and n <= t.most]
         for tool in tools[:]:
@@ -196,7 +211,7 @@ class Bench:
         beside = [subprocess.Popen(t.beside, cwd=self.folder(t, n), stderr=subprocess.DEVNULL) for t in tools if t.beside]
         time.sleep(2 if beside else 0)
         try:
-            for case in [c for c in self.o.cases if c != "full" and (n < GIANT or c == "noop")]:
+            for case in [c for c in self.o.cases if c != "full" and (n < GIANT or c in ("noop", "parse"))]:
                 for number in range(self.o.rounds if n < GIANT else min(3, self.o.rounds)):
                     self.round(n, case, number, tools)
         finally:
@@ -205,13 +220,16 @@ class Bench:
                 process.wait()
 
     def round(self, n, case, number, tools):
+        tools = [tool for tool in tools if case != "parse" or tool.parse]
         for tool in tools:
             edit(case, n, self.folder(tool, n), number)
         time.sleep(0.05)  # an edit that somebody made by hand is never younger
         for tool in tools:
-            self.results.add(n, case, tool.name, self.timed(tool.command, self.folder(tool, n)))
-        if case == "noop" and "stat" in self.o.tools and any(t.name == "spak" for t in tools):
-            self.results.add(n, case, "stat", self.stat(n, tools[0]))
+            command = tool.parse if case == "parse" else tool.command
+            self.results.add(n, case, tool.name, self.timed(command, self.folder(tool, n)))
+        beside = {"noop": ("stat", self.stat), "parse": ("lua", self.lua)}.get(case)
+        if beside and beside[0] in self.o.tools and any(t.name == "spak" for t in tools):
+            self.results.add(n, case, beside[0], beside[1](n, tools[0]))
 
     def hashing(self):
         """How many bytes a second the planning of a node hashes that has them for inputs."""

@@ -2,8 +2,8 @@
 import statistics
 import subprocess
 
-CASES = ["full", "noop", "touch", "leaf", "header"]
-ORDER = ["floor", "stat", "spak", "spak-sandbox", "spak-watch", "ninja", "samu", "make", "tup", "bam"]
+CASES = ["full", "noop", "touch", "leaf", "header", "parse"]
+ORDER = ["floor", "stat", "lua", "spak", "spak-sandbox", "spak-watch", "ninja", "samu", "make", "tup", "bam"]
 
 
 def seconds_text(seconds):
