@@ -248,15 +248,8 @@ static const char *clean_path(struct graph_builder *b, const char *path)
     return b->path.len ? buf_text(&b->path) : ".";
 }
 
-static uint32_t add_artifact(struct graph_builder *b, const char *path)
+static uint32_t artifact_of(struct graph_builder *b, struct text_slot *slot)
 {
-    const struct recent *r = find_recent(b, path);
-
-    /* Only clean paths name artifacts, so one that does needs no look. */
-    if (r && r->slot != GRAPH_NONE && b->slots[r->slot].artifact != GRAPH_NONE)
-        return b->slots[r->slot].artifact;
-    struct text_slot *slot =
-        path_is_clean(path) ? intern_again(b, path) : intern(b, clean_path(b, path));
     if (slot->artifact == GRAPH_NONE) {
         slot->artifact = (uint32_t)b->artifacts.len;
         struct artifact *a = table_push(&b->artifacts);
@@ -264,6 +257,29 @@ static uint32_t add_artifact(struct graph_builder *b, const char *path)
         a->producer = GRAPH_NONE;
     }
     return slot->artifact;
+}
+
+/* The artifact of a path that is not clean; one program mostly makes many nodes. */
+static uint32_t add_cleaned(struct graph_builder *b, const char *path, text_id text)
+{
+    if (text && text == b->cleaned.text)
+        return b->cleaned.artifact;
+    uint32_t artifact = artifact_of(b, intern(b, clean_path(b, path)));
+    b->cleaned.text = text;
+    b->cleaned.artifact = artifact;
+    return artifact;
+}
+
+static uint32_t add_artifact(struct graph_builder *b, const char *path)
+{
+    const struct recent *r = find_recent(b, path);
+    const struct text_slot *met = r && r->slot != GRAPH_NONE ? &b->slots[r->slot] : NULL;
+
+    /* Only clean paths name artifacts, so one that does needs no look. */
+    if (met && met->artifact != GRAPH_NONE)
+        return met->artifact;
+    return path_is_clean(path) ? artifact_of(b, intern_again(b, path))
+                               : add_cleaned(b, path, met ? met->text : 0);
 }
 
 static struct slice begin_slice(const struct graph_builder *b)

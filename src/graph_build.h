@@ -51,6 +51,10 @@ struct graph_builder {
     struct strmap tool_ids, fact_ids, pool_ids; /* keys live in `keys` */
     struct arena keys;
     struct buf path; /* scratch of cleaned paths */
+    struct {
+        text_id text;
+        uint32_t artifact;
+    } cleaned; /* the text cleaned last, and the file it names */
     text_id trace_to;
     bool overflow; /* more than 32-bit ids can name */
 };

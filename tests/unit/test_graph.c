@@ -97,6 +97,28 @@ static void one_file_has_one_name(void **state)
     graph_free(g);
 }
 
+/* A program is in the command as it was written and among the inputs by its name. */
+static void a_program_is_one_file_for_all_nodes(void **state)
+{
+    static const char *const programs[] = {"./step", "./step", "./other", "./step"};
+    static const char *const outputs[] = {"out/0", "out/1", "out/2", "out/3"};
+    struct graph_builder *b = graph_build();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
+        struct node_decl d = command((int)i + 1, LIST(outputs[i]), LIST(programs[i]));
+        d.argv = LIST(programs[i], outputs[i]);
+        add(b, d);
+    }
+    struct graph *g = freeze(b);
+    for (uint32_t i = 0; i < ARRAY_LEN(programs); i++) {
+        assert_int_equal(g->nodes[i].inputs.len, 1);
+        assert_int_equal(g->ids[g->nodes[i].inputs.at], graph_find_artifact(g, programs[i] + 2));
+        assert_string_equal(graph_text(g, g->ids[g->nodes[i].argv.at]), programs[i]);
+    }
+    graph_free(g);
+}
+
 static void an_output_has_one_producer(void **state)
 {
     struct err e = {0};
@@ -409,6 +431,7 @@ int main(void)
         TEST(the_order_puts_dependencies_first),
         TEST(reach_marks_what_a_root_needs),
         TEST(one_file_has_one_name),
+        cmocka_unit_test(a_program_is_one_file_for_all_nodes),
         TEST(an_output_has_one_producer),
         TEST(outputs_lie_in_the_project),
         TEST(names_are_unique),
