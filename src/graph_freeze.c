@@ -103,10 +103,11 @@ static int overlap(struct freeze *f, const struct artifact *inner, const struct 
 }
 
 /* Looks at every folder above the path, hashing as it goes. A source inside a made directory gets
- * that producer. */
+ * that producer. 1 when something makes one of the folders, a file of that name too. */
 static int place_in_directory(struct freeze *f, struct artifact *a)
 {
     const char *path = builder_text(f->b, a->path);
+    int made = 0;
 
     for (const char *p = strchr(path + 1, '/'); path[0] && p; p = strchr(p + 1, '/')) {
         const struct text_slot *slot = builder_find(f->b, path, (size_t)(p - path));
@@ -115,6 +116,7 @@ static int place_in_directory(struct freeze *f, struct artifact *a)
         const struct artifact *outer = builder_artifact(f->b, slot->artifact);
         if (outer->producer == GRAPH_NONE)
             continue;
+        made = 1;
         if (a->producer != GRAPH_NONE && !(a->flags & ARTIFACT_INSIDE))
             return overlap(f, a, outer);
         if (outer->flags & ARTIFACT_DIRECTORY) {
@@ -122,7 +124,7 @@ static int place_in_directory(struct freeze *f, struct artifact *a)
             a->flags |= ARTIFACT_INSIDE;
         }
     }
-    return 0;
+    return made;
 }
 
 static bool same_folder(const char *path, size_t folder, const char *other)
@@ -130,8 +132,8 @@ static bool same_folder(const char *path, size_t folder, const char *other)
     return other && !strncmp(path, other, folder) && !strchr(other + folder, '/');
 }
 
-/* Files of one folder lie in the same directory outputs: none, or that would have been an error or
- * marked. Of the folders met last one file each is remembered. */
+/* Where nothing makes a folder above one file, nothing does above its neighbours. Of the folders
+ * met last one such file each is remembered. */
 static int check_folders(struct freeze *f)
 {
     const char *checked[256] = {0};
@@ -143,9 +145,10 @@ static int check_folders(struct freeze *f)
         const char **last = &checked[graph_hash(path, folder) % ARRAY_LEN(checked)];
         if (same_folder(path, folder, *last))
             continue;
-        if (place_in_directory(f, a) < 0)
+        int made = place_in_directory(f, a);
+        if (made < 0)
             return -1;
-        if (!(a->flags & ARTIFACT_INSIDE))
+        if (!made)
             *last = path;
     }
     return 0;

@@ -301,6 +301,13 @@ static void outputs_do_not_overlap(void **state)
     add(b, directory(2, "out/dd"));
     refused(b, ERR_output_overlap,
             "the output \"out/dd/c\" lies inside the directory output \"out/dd\"", NULL, 1);
+
+    /* A source tells nothing of them: it may lie below what is a file only once that was made. */
+    b = graph_build();
+    add(b, command(1, LIST("out/d"), LIST("x")));
+    add(b, command(2, LIST("out/d/b"), LIST("out/d/a")));
+    refused(b, ERR_output_overlap,
+            "the output \"out/d/b\" needs a folder where \"out/d\" is a file", NULL, 2);
 }
 
 static void what_depends_on_a_measurement_is_measured(void **state)
