@@ -371,9 +371,10 @@ static int bind_tostring(lua_State *L)
 /* A node without a name of its own is called after its first output. */
 static int bind_name_of_node(lua_State *L)
 {
-    bool name = lua_type(L, 2) == LUA_TSTRING && !strcmp(lua_tostring(L, 2), "name");
-
-    lua_rawgeti(L, 1, name ? 1 : 0);
+    if (lua_type(L, 2) == LUA_TSTRING && !strcmp(lua_tostring(L, 2), "name"))
+        lua_rawgeti(L, 1, 1);
+    else
+        lua_pushnil(L);
     return 1;
 }
 
