@@ -83,7 +83,8 @@ struct jobserver {
 struct folder_owners {
     uint32_t node_count, artifact_count; /* of the graph of which this is known */
     struct strmap by_folder;
-    struct arena arena;
+    struct arena arena; /* the folders' names */
+    struct buf name;    /* the one at hand */
 };
 
 struct run {

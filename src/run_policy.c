@@ -222,21 +222,30 @@ static void add_reads(struct run *r, const struct node *n, struct job *job, stru
 #define SHARED (STRMAP_NONE - 1)
 
 /* Notes that `owner` has something below the folder, and so below all above it. */
-static void note_owner(struct run *r, const char *folder, uint32_t owner)
+static void note_owner(struct run *r, struct str folder, uint32_t owner)
 {
     struct folder_owners *o = &r->owners;
-    while (is_below(folder, r->options->out_dir)) {
-        uint32_t before = strmap_get(&o->by_folder, folder);
+    buf_reset(&o->name);
+    buf_add(&o->name, folder.ptr, folder.len);
+    for (char *name = o->name.ptr, *slash; is_below(name, r->options->out_dir); *slash = '\0') {
+        uint32_t before = strmap_get(&o->by_folder, name);
         if (before == owner || before == SHARED)
             return;
-        strmap_set(&o->by_folder, folder, before == STRMAP_NONE ? owner : SHARED);
-        folder = os_dirname(&o->arena, folder);
+        if (before == STRMAP_NONE)
+            strmap_set(&o->by_folder, arena_strdup(&o->arena, name), owner);
+        else
+            strmap_set(&o->by_folder, name, SHARED);
+        slash = strrchr(name, '/');
+        if (!slash)
+            return;
     }
 }
 
 static void note_file(struct run *r, const char *path, uint32_t owner)
 {
-    note_owner(r, os_dirname(&r->owners.arena, path), owner);
+    const char *slash = strrchr(path, '/');
+    if (slash && is_below(path, r->options->out_dir))
+        note_owner(r, (struct str){path, (size_t)(slash - path)}, owner);
 }
 
 /* One pass over the graph instead of one for each command. Only a grown one has other owners. */
@@ -247,7 +256,7 @@ static void find_owners(struct run *r, const struct graph *g)
         const struct artifact *a = &g->artifacts[i];
         uint32_t owner = a->producer == GRAPH_NONE ? SHARED : a->producer;
         if (a->flags & ARTIFACT_DIRECTORY)
-            note_owner(r, arena_strdup(&r->owners.arena, graph_text(g, a->path)), owner);
+            note_owner(r, str_of(graph_text(g, a->path)), owner);
         else
             note_file(r, graph_text(g, a->path), owner);
     }
@@ -262,6 +271,7 @@ void run_owners_release(struct run *r)
 {
     strmap_release(&r->owners.by_folder);
     arena_release(&r->owners.arena);
+    buf_release(&r->owners.name);
     r->owners = (struct folder_owners){0};
 }
 
