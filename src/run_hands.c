@@ -146,11 +146,13 @@ static void *hand(void *ctx)
     return NULL;
 }
 
-/* Signals are the run's. */
+/* Signals are the run's. But SIGCHLD is nobody's: where the thread that bore the child does not
+ * block it the kernel throws it away, and otherwise wakes the run with each command's end. */
 static bool add_hand(struct hands *h)
 {
     sigset_t all, before;
     sigfillset(&all);
+    sigdelset(&all, SIGCHLD);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = pthread_create(&h->threads[h->count], NULL, hand, h);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
