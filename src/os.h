@@ -93,8 +93,18 @@ int64_t os_monotonic_ns(void);
 int64_t os_wall_ns(void);
 /* The clock that the kernel stamps files by: it stands still within a tick. */
 int64_t os_stamp_ns(void);
-/* The cores this process may run on. */
+/* How many cores this process may keep busy: no more than it may run on, and than its container's
+ * share. */
 int os_cores(void);
+
+/* The processors that the calling thread may run on; NULL where the kernel does not say. */
+struct os_processors *os_processors(void);
+void os_processors_free(struct os_processors *processors);
+int os_processors_count(const struct os_processors *processors);
+/* The calling thread, and what it starts, runs nowhere but on the `which`-th of them, from 0; or on
+ * all of them again, by one system call. */
+void os_processors_use_one(const struct os_processors *processors, int which);
+void os_processors_use_all(const struct os_processors *processors);
 
 /* Calls `fn` once after so long, in a signal handler of this thread (SIGALRM), unless it is cleared
  * before; one at a time. NULL where there is no timer to be had. */
@@ -124,7 +134,8 @@ struct os_spawn {
     const int *keep_fds; /* further descriptors that stay open, at their own numbers, 3 or above */
     size_t keep_count;
     bool same_group; /* stay in the caller's process group, with its umask (console commands) */
-    struct os_guard *guard;   /* kills the group when this process dies; NULL: nobody does */
+    struct os_guard *guard; /* kills the group when this process dies; NULL: nobody does */
+    const struct os_processors *processors; /* where it may run; NULL: where the caller may */
     uint64_t altered_signals; /* what os_altered_signals said, to spare the child 60 system calls;
                                  0: nobody asked */
     /* Runs in the child just before exec, memory shared with the parent: system calls only. Returns

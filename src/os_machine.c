@@ -31,23 +31,70 @@ int64_t os_wall_ns(void)
     return clock_ns(CLOCK_REALTIME);
 }
 
+struct os_processors {
+    size_t bytes;
+    int limit, count;
+    cpu_set_t *set;
+};
+
 /* The set grows until the kernel's fits: machines with more than 1024 cores exist. */
+struct os_processors *os_processors(void)
+{
+    struct os_processors *p = xcalloc(1, sizeof *p);
+
+    for (p->limit = 1024; p->limit <= 1 << 20; p->limit *= 4) {
+        p->bytes = CPU_ALLOC_SIZE(p->limit);
+        p->set = CPU_ALLOC(p->limit);
+        if (p->set && sched_getaffinity(0, p->bytes, p->set) == 0) {
+            p->count = CPU_COUNT_S(p->bytes, p->set);
+            return p;
+        }
+        CPU_FREE(p->set);
+    }
+    free(p);
+    return NULL;
+}
+
+void os_processors_free(struct os_processors *p)
+{
+    if (p)
+        CPU_FREE(p->set);
+    free(p);
+}
+
+int os_processors_count(const struct os_processors *p)
+{
+    return p ? p->count : 0;
+}
+
+void os_processors_use_one(const struct os_processors *p, int which)
+{
+    cpu_set_t *one = CPU_ALLOC(p->limit);
+    int at = -1;
+
+    if (!one)
+        return;
+    CPU_ZERO_S(p->bytes, one);
+    do
+        at++;
+    while (!CPU_ISSET_S(at, p->bytes, p->set) || which-- > 0);
+    CPU_SET_S(at, p->bytes, one);
+    sched_setaffinity(0, p->bytes, one);
+    CPU_FREE(one);
+}
+
+void os_processors_use_all(const struct os_processors *p)
+{
+    sched_setaffinity(0, p->bytes, p->set);
+}
+
 static int cores_by_affinity(void)
 {
-    for (int limit = 1024; limit <= 1 << 20; limit *= 4) {
-        size_t bytes = CPU_ALLOC_SIZE(limit);
-        cpu_set_t *set = CPU_ALLOC(limit);
-        int count = 0;
+    struct os_processors *p = os_processors();
+    int count = os_processors_count(p);
 
-        if (!set)
-            break;
-        if (sched_getaffinity(0, bytes, set) == 0)
-            count = CPU_COUNT_S(bytes, set);
-        CPU_FREE(set);
-        if (count > 0)
-            return count;
-    }
-    return (int)sysconf(_SC_NPROCESSORS_ONLN);
+    os_processors_free(p);
+    return count > 0 ? count : (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
 /* A container's share of the machine, rounded up; 0 when there is no limit. */

@@ -130,6 +130,8 @@ static int child_setup(struct birth *birth)
     if (how->guard)
         os_guard_watch(how->guard, getpid());
     reset_signals(how->altered_signals);
+    if (how->processors)
+        os_processors_use_all(how->processors);
     birth->stage = STAGE_FDS;
     error = child_fds(how);
     if (error)

@@ -30,13 +30,15 @@ struct hands {
     int fd; /* an eventfd: readable when there is news */
     size_t count;
     pthread_t *threads;
-    pthread_mutex_t mutex; /* over what follows, and the stage of every job */
+    struct os_processors *processors; /* NULL: there is not one for each thread */
+    pthread_mutex_t mutex;            /* over what follows, and the stage of every job */
     pthread_cond_t work;
     pthread_cond_t quiet;
     struct job *asked; /* oldest first */
     size_t asked_count;
     size_t idle;
     size_t births; /* under way just now */
+    int placed;    /* threads that have a processor of their own */
     bool held;     /* nothing is started: one failed, and the run has not said what that means */
     bool over;
 };
@@ -109,6 +111,7 @@ static void see_end(struct hands *h, struct job *job)
 
 static void attend(struct hands *h, struct job *job)
 {
+    job->how.processors = h->processors;
     bear(job);
     pthread_mutex_lock(&h->mutex);
     h->births--;
@@ -127,6 +130,8 @@ static void *hand(void *ctx)
 {
     struct hands *h = ctx;
     pthread_mutex_lock(&h->mutex);
+    if (h->processors)
+        os_processors_use_one(h->processors, h->placed++);
     for (;;) {
         h->idle++;
         while (!h->over && (h->held || !h->asked))
@@ -160,10 +165,23 @@ static bool add_hand(struct hands *h)
     return rc == 0;
 }
 
+/* Left to itself the kernel puts a thread that is to start the next command behind the command that
+ * runs, beside a processor that has nothing to do, and moves neither: both live too short. With
+ * fewer threads than processors it finds an idle one, and with more there is no better place. */
+static struct os_processors *one_for_each(size_t threads)
+{
+    struct os_processors *all = os_processors();
+    if (os_processors_count(all) == (int)threads)
+        return all;
+    os_processors_free(all);
+    return NULL;
+}
+
 static struct hands *open_hands(size_t at_most)
 {
     struct hands *h = xcalloc(1, sizeof *h);
     h->threads = xcalloc(at_most, sizeof *h->threads);
+    h->processors = one_for_each(at_most);
     h->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&h->mutex, NULL);
     pthread_cond_init(&h->work, NULL);
@@ -400,6 +418,7 @@ void run_hands_close(struct run *r)
     pthread_cond_destroy(&h->quiet);
     if (h->fd >= 0)
         close(h->fd);
+    os_processors_free(h->processors);
     free(h->threads);
     free(h);
     r->hands = NULL;

@@ -37,6 +37,17 @@ test_no_more_at_once_than_j() {
     assert_equal "$(cat out/* | sort -n | tail -n 1)" 2 'the most at once'
 }
 
+# A thread that starts them stays on one processor; they do not.
+test_each_may_run_on_all_processors() {
+    project '
+        for i = 1, 60 do
+          node { ("out/%d"):format(i), sandbox = false, run = { "sh", "-c", ("nproc >out/%d"):format(i) } }
+        end'
+    spak build "-j$(nproc)"
+    assert_exit 0
+    assert_equal "$(cat out/* | sort -u)" "$(nproc)" 'processors'
+}
+
 # The start of each is told before its end, and none twice.
 test_events() {
     brief_project 200 0
